@@ -1,0 +1,200 @@
+"""Find where each record starts and ends.
+
+In: the expanded bytes of one file, in windows cut anywhere. Out: arrays of record spans and unreadable spans.
+Promises: spans are in file order and do not overlap; records, separators and unreadable spans together cover every
+byte; nothing depends on how the windows were cut; what is kept from one window to the next is a few KiB.
+It leaves what a record means to `hierarchy` and `decoding`. Raises nothing.
+Source: FORMAT.md, Records and Separators.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from al3spark.al3.dictionary.layouts import LONGEST_RECORD, header_length
+
+Ints = npt.NDArray[np.int64]
+
+MESSAGE_HEADER, TRANSACTION_HEADER, MESSAGE_TRAILER = b"1MHG", b"2TRG", b"3MTG"
+
+_PREFIX = 7  # designator and length: what it takes to recognise a record
+_GAP = 4096  # how far behind a candidate the next header may be for the walk to resume (assumed)
+_LENGTHS = {b"%03d" % length: length for length in range(LONGEST_RECORD + 1)}
+_DESIGNATOR = re.compile(rb"[0-9A-Z]{4}")
+_CANDIDATE = re.compile(rb"(?=[0-9A-Z]{4}[0-9]{3})")
+_SEPARATORS = re.compile(rb"(?:[\x00-\x2f]+|\xef\xbb\xbf)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What one window held.
+
+    Shapes: `starts`, `lengths` int64[n], the records: positions in `data`, lengths as their headers say; `span_starts`,
+    `span_ends` int64[m], unreadable spans in expanded offsets of the file; `span_at` int64[m], the index of the record
+    that follows each span (n if none does yet); `bad_lengths` int64[k], expanded offsets of headers whose length
+    cannot be. `base`: expanded offset of `data[0]`. `truncated`: the last record runs past the end of the file.
+    """
+
+    data: bytes
+    base: int
+    starts: Ints
+    lengths: Ints
+    span_starts: Ints
+    span_ends: Ints
+    span_at: Ints
+    bad_lengths: Ints
+    truncated: bool
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is found in the window at hand."""
+
+    starts: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int, int]] = field(default_factory=list)
+    bad_lengths: list[int] = field(default_factory=list)
+    truncated: bool = False
+
+    def frames(self, data: bytes, base: int) -> Frames:
+        spans = np.array(self.spans, np.int64).reshape(-1, 3)
+        starts, lengths, bad = (np.array(each, np.int64) for each in (self.starts, self.lengths, self.bad_lengths))
+        return Frames(data, base, starts, lengths, spans[:, 0], spans[:, 1], spans[:, 2], bad, self.truncated)
+
+
+@dataclass(slots=True)
+class Framer:
+    """Frame one file, window by window.
+
+    Counts, in bytes of the expanded file, that add up to its size: `record_bytes`, `separator_bytes`,
+    `unreadable_bytes`.
+    """
+
+    record_bytes: int = 0
+    separator_bytes: int = 0
+    unreadable_bytes: int = 0
+    opened: bool = False  # a first record was accepted
+    lost_at: int = -1  # expanded offset at which an unreadable span began, or -1
+    position: int = 0  # expanded offset of what the next window is put behind
+    _held: bytes = b""
+    _headers: dict[bytes, int] = field(default_factory=dict)  # designators seen -> bytes of their header
+
+    def feed(self, window: bytes, final: bool = False) -> Frames:
+        """Frame the next window and what was held back of the one before; `final` with the last one."""
+        data = self._held + window if self._held else window
+        found, at, going = _Found(), 0, True
+        while going:
+            step = self._search if self.lost_at >= 0 else self._walk
+            at, going = step(data, at, final, found)
+        base, self.position, self._held = self.position, self.position + at, data[at:]
+        return found.frames(data, base)
+
+    def _walk(self, data: bytes, at: int, final: bool, found: _Found) -> tuple[int, bool]:
+        """Take records from `at`; return where it stopped and whether there is more to do in this window."""
+        at = self._skip(data, self._run(data, at, found))
+        left = len(data) - at
+        if not left or (left < _PREFIX and not final):
+            return at, False
+        length = self._length(data, at)
+        if not length:
+            if left >= _PREFIX and _DESIGNATOR.match(data, at):
+                found.bad_lengths.append(self.position + at)
+            self.lost_at = self.position + at
+            return at, True
+        if not self.opened:
+            opens = data[at : at + 4] in (MESSAGE_HEADER, TRANSACTION_HEADER, MESSAGE_TRAILER)
+            leads = opens or self._leads(data, at, final)
+            if leads is None:
+                return at, False
+            self.opened = leads
+            self.lost_at = -1 if leads else self.position + at
+            return at, True
+        if length > left and not final:
+            return at, False
+        found.starts.append(at)
+        found.lengths.append(length)
+        found.truncated = length > left
+        self.record_bytes += min(length, left)
+        return at + min(length, left), True
+
+    def _run(self, data: bytes, at: int, found: _Found) -> int:
+        """Take whole records while nothing is out of the ordinary: the hot loop."""
+        if not self.opened:
+            return at
+        add_start, add_length = found.starts.append, found.lengths.append
+        length_at, header_of = _LENGTHS.get, self._headers.get
+        first, began, gaps = len(found.lengths), at, 0
+        limit = len(data) - LONGEST_RECORD - 2
+        while at < limit:
+            length = length_at(data[at + 4 : at + 7], 0)
+            if length < header_of(data[at : at + 4], LONGEST_RECORD + 1):
+                break
+            add_start(at)
+            add_length(length)
+            at += length
+            if data[at] == 13 and data[at + 1] == 10:
+                at += 2
+                gaps += 2
+        self.separator_bytes += gaps
+        self.record_bytes += sum(found.lengths[first:])
+        return at
+
+    def _skip(self, data: bytes, at: int) -> int:
+        end = _separators_end(data, at, len(data))
+        self.separator_bytes += end - at
+        return end
+
+    def _search(self, data: bytes, at: int, final: bool, found: _Found) -> tuple[int, bool]:
+        """Look for the next header whose length leads to another one; return as `_walk` does."""
+        for candidate in _CANDIDATE.finditer(data, at):
+            leads = self._leads(data, candidate.start(), final)
+            if leads is None:
+                return candidate.start(), False
+            if leads:
+                self.opened = True
+                self._close_span(candidate.start(), found)
+                return candidate.start(), True
+        if final:
+            self._close_span(len(data), found)
+            return len(data), False
+        return max(at, len(data) - _PREFIX + 1), False
+
+    def _close_span(self, end: int, found: _Found) -> None:
+        found.spans.append((self.lost_at, self.position + end, len(found.starts)))
+        self.unreadable_bytes += self.position + end - self.lost_at
+        self.lost_at = -1
+
+    def _length(self, data: bytes, at: int) -> int:
+        """Length of the record whose header is at `at`, 0 if there is none or its length cannot be."""
+        length = _LENGTHS.get(data[at + 4 : at + _PREFIX], 0)
+        designator = data[at : at + 4]
+        header = self._headers.get(designator)
+        if header is None:
+            if not _DESIGNATOR.match(designator):
+                return 0
+            header = self._headers[designator] = header_length(designator.decode("ascii"))
+        return length if length >= header else 0
+
+    def _leads(self, data: bytes, at: int, final: bool) -> bool | None:
+        """Whether the record at `at` is followed by another header or the end; None if more data must tell."""
+        length = self._length(data, at)
+        if not length:
+            return False
+        end = at + length
+        if end > len(data):
+            return False if final else None
+        following = _separators_end(data, end, min(end + _GAP, len(data)))
+        if following - end >= _GAP:
+            return False
+        if following == len(data):
+            return True if final else None
+        if following + _PREFIX > len(data):
+            return False if final else None
+        return self._length(data, following) > 0
+
+
+def _separators_end(data: bytes, at: int, limit: int) -> int:
+    match = _SEPARATORS.match(data, at, limit)
+    return match.end() if match else at

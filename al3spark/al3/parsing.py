@@ -1,0 +1,292 @@
+"""Parse files: a stream of byte windows of each to Arrow batches per table, faults and totals.
+
+In: the windows of one file after the other (any number, any size). Out: blocks of rows; at the end totals by file.
+Promises: memory is bounded whatever the size of a file or a transaction; rows do not depend on windows or on which
+files are parsed together; every byte of a file is part of a record, a separator or an unreadable span, and every
+record is one row: `FileTotals.imbalance` says where that does not hold. Raises nothing, whatever the bytes.
+"""
+
+from collections.abc import Iterable, Iterator
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from al3spark.al3.decoding import BLANK, DEFAULT_PIVOT
+from al3spark.al3.dictionary import Dictionary
+from al3spark.al3.faults import FaultLog
+from al3spark.al3.framing import Framer, Frames
+from al3spark.al3.gathering import HEADER, PADDING, Block, Gatherer, Ints, Keys, Window
+from al3spark.al3.hierarchy import Headers, Linker
+from al3spark.al3.squeeze import Expander, Form, OffsetMap
+from al3spark.al3.tables import ERRORS_TABLE
+
+_ERROR_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class FileTotals:
+    """What became of one file. Units: bytes of the stored (`size`) or expanded file; counts of records, rows, faults.
+
+    `fault_counts`: (code, count) pairs. `failed`: the code of the fault that makes the file fail, "" if none does.
+    """
+
+    path: str
+    file_id: str
+    size: int = 0
+    expanded_size: int = 0
+    record_bytes: int = 0
+    separator_bytes: int = 0
+    unreadable_bytes: int = 0
+    literal_bytes: int = 0
+    coded_bytes: int = 0
+    run_bytes: int = 0
+    messages: int = 0
+    transactions: int = 0
+    records: int = 0
+    rows: int = 0
+    failed: str = ""
+    fault_counts: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def faults(self) -> int:
+        """Rows that the file has in `errors`."""
+        return sum(count for _, count in self.fault_counts)
+
+    @property
+    def imbalance(self) -> str:
+        """Say which sum does not add up; "" if all do (DESIGN.md, Conservation)."""
+        sums = (
+            ("stored bytes", self.literal_bytes + self.coded_bytes, self.size),
+            ("expanded bytes", self.literal_bytes + self.run_bytes, self.expanded_size),
+            ("covered bytes", self.record_bytes + self.separator_bytes + self.unreadable_bytes, self.expanded_size),
+            ("rows", self.rows, self.records),
+        )
+        return "; ".join(f"{name}: {got} of {due}" for name, got, due in sums if got != due)
+
+
+@dataclass(slots=True)
+class SplitParser:
+    """Parse the files of one split one after the other; `flush` at the end, then `totals`."""
+
+    dictionary: Dictionary
+    pivot: int = DEFAULT_PIVOT
+    faults: FaultLog = field(default_factory=FaultLog)
+    _gatherer: Gatherer = field(init=False)
+    _totals: list[FileTotals] = field(default_factory=list)
+    _rows: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._gatherer = Gatherer(self.dictionary, self.faults, self.pivot)
+
+    def parse(self, path: str, file_id: str, form: Form, windows: Iterable[bytes]) -> Iterator[Block]:
+        """Parse one file; give out the blocks that are full. What `windows` raises passes through."""
+        number = self._begin(FileTotals(path, file_id))
+        file = _FileParser(number, Expander(form), Linker(number, self.faults), self._gatherer, self.faults)
+        for window in windows:
+            yield from self._count(file.feed(window))
+        yield from self._count(file.feed(b"", final=True))
+        self._totals[number] = file.totals(self._totals[number])
+
+    def fail(self, path: str, file_id: str, code: str, message: str) -> None:
+        """Take up a file that cannot be parsed, or not to its end, with the fault that says why."""
+        number = len(self._totals) - 1
+        if number < 0 or self._totals[number].path != path:
+            number = self._begin(FileTotals(path, file_id))
+        self._totals[number] = replace(self._totals[number], failed=code)
+        self.faults.note(code, message, number)
+
+    def flush(self) -> Iterator[Block]:
+        """Give out the rows that wait, then the faults."""
+        yield from self._count(self._gatherer.flush())
+        yield from self._errors(1)
+
+    def totals(self) -> tuple[FileTotals, ...]:
+        """Give the totals of all files; only right after `flush`."""
+        counts: dict[int, list[tuple[str, int]]] = {}
+        for (number, code), count in sorted(self.faults.counts.items()):
+            counts.setdefault(number, []).append((code, count))
+        return tuple(
+            replace(totals, rows=self._rows[number], fault_counts=tuple(counts.get(number, ())))
+            for number, totals in enumerate(self._totals)
+        )
+
+    def _begin(self, totals: FileTotals) -> int:
+        self._totals.append(totals)
+        self._gatherer.file_ids.append(totals.file_id)
+        return len(self._totals) - 1
+
+    def _count(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        for block in blocks:
+            self._rows.update(dict(block.rows_by_file))
+            yield block
+        yield from self._errors(_ERROR_ROWS)
+
+    def _errors(self, least: int) -> Iterator[Block]:
+        if self.faults.pending >= least:
+            ids = pa.array(self._gatherer.file_ids, pa.string())
+            paths = pa.array([totals.path for totals in self._totals], pa.string())
+            batch = self.faults.take(ids, paths)
+            if batch:
+                yield Block(ERRORS_TABLE, batch)
+
+
+@dataclass(slots=True)
+class _FileParser:
+    """Parse one file: expand, frame, link and hand each group's records to the gatherer."""
+
+    number: int
+    expander: Expander
+    linker: Linker
+    gatherer: Gatherer
+    faults: FaultLog
+    framer: Framer = field(default_factory=Framer)
+    size: int = 0
+    records: int = 0
+    failed: str = ""
+    _lost: tuple[int, int] = (-1, -1)  # where the open unreadable span began: expanded, original
+    _early: list[int] = field(default_factory=list)  # original offsets of bad lengths before the first record
+    _unmapped: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
+
+    def feed(self, window: bytes, final: bool = False) -> Iterator[Block]:
+        """Parse the next window; `final` after the last one."""
+        self.size += len(window)
+        for piece in self.expander.feed(window, final):
+            yield from self._take(self.framer.feed(piece))
+        if final:
+            yield from self._take(self.framer.feed(b"", final=True))
+            self._finish()
+
+    def totals(self, begun: FileTotals) -> FileTotals:
+        """Give what is known when the last window is through."""
+        return replace(
+            begun,
+            size=self.size,
+            expanded_size=self.expander.expanded_size,
+            record_bytes=self.framer.record_bytes,
+            separator_bytes=self.framer.separator_bytes,
+            unreadable_bytes=self.framer.unreadable_bytes,
+            literal_bytes=self.expander.literal_bytes,
+            coded_bytes=self.expander.coded_bytes,
+            run_bytes=self.expander.run_bytes,
+            messages=self.linker.messages,
+            transactions=self.linker.transactions,
+            records=self.records,
+            failed=self.failed,
+        )
+
+    def _take(self, frames: Frames) -> Iterator[Block]:
+        offsets = self.expander.offsets
+        self.records += len(frames.starts)
+        if len(frames.starts):
+            yield from self._take_records(frames, offsets)
+        elif len(frames.span_at):
+            self.linker.skip()
+        self._report_structure(frames, offsets)
+        self.expander.offsets = offsets.since(self.framer.position)
+
+    def _take_records(self, frames: Frames, offsets: OffsetMap) -> Iterator[Block]:
+        window = Window(frames.data + PADDING)
+        starts = frames.base + frames.starts
+        sizes = frames.lengths.copy()
+        if frames.truncated:
+            sizes[-1] = len(frames.data) - frames.starts[-1]
+        headers = _read_headers(window, frames, offsets.locate(starts), starts, sizes)
+        links = self.linker.link(headers, frames.span_at, window.data, frames.starts)
+        keys = Keys(
+            np.full(len(starts), self.number),
+            headers.offsets,
+            frames.lengths,
+            links.message,
+            links.transaction,
+            links.parent,
+            starts,
+            np.full(len(starts), self.gatherer.add_map(offsets)),
+        )
+        contents = _content_sizes(window, frames.starts, sizes, headers.is_data)
+        whole = len(starts) - int(frames.truncated)
+        order = np.argsort(headers.groups[:whole], kind="stable")
+        groups, firsts = np.unique(headers.groups[order], return_index=True)
+        for group, at in zip(groups.tolist(), np.split(order, firsts[1:]), strict=True):
+            code = group.to_bytes(4, "little")
+            if self.gatherer.describes(code):
+                yield from self.gatherer.add(code, window, frames.starts[at], contents[at], keys[at])
+            else:
+                self._note_unmapped(code, keys[at])
+                yield from self.gatherer.add_unmapped(window, frames.starts[at], sizes[at], keys[at])
+        if frames.truncated:
+            self._report_truncated(frames, headers)
+            last = slice(whole, None)
+            yield from self.gatherer.add_unmapped(window, frames.starts[last], sizes[last], keys[last])
+
+    def _note_unmapped(self, code: bytes, keys: Keys) -> None:
+        first, length, count = self._unmapped.get(code, (int(keys.offsets[0]), int(keys.lengths[0]), 0))
+        self._unmapped[code] = first, length, count + len(keys.offsets)
+
+    def _report_truncated(self, frames: Frames, headers: Headers) -> None:
+        missing = int(frames.lengths[-1]) - (len(frames.data) - int(frames.starts[-1]))
+        group = int(headers.groups[-1]).to_bytes(4, "little").decode("ascii")
+        text = f"the file ends {missing} bytes before the record does"
+        offset = int(headers.offsets[-1])
+        self.faults.note(
+            "RECORD_TRUNCATED", text, self.number, record=offset, offset=offset, length=self.size - offset, group=group
+        )
+
+    def _report_structure(self, frames: Frames, offsets: OffsetMap) -> None:
+        """Report unreadable spans and bad lengths; of a file without any record nothing of that is worth a row."""
+        self._early += offsets.locate(frames.bad_lengths).tolist()
+        begins, ends = offsets.locate(frames.span_starts).tolist(), offsets.locate(frames.span_ends).tolist()
+        if frames.span_starts.tolist()[:1] == [self._lost[0]]:
+            begins[0] = self._lost[1]
+        lost_at = self.framer.lost_at
+        if lost_at != self._lost[0]:
+            self._lost = (lost_at, int(offsets.locate(np.array([lost_at]))[0])) if lost_at >= 0 else (-1, -1)
+        if not self.framer.opened:
+            return
+        for offset in self._early:
+            text = "a designator whose length cannot be"
+            self.faults.note("LENGTH_INVALID", text, self.number, record=offset, offset=offset + 4, length=3)
+        self._early = []
+        for begin, end in zip(begins, ends, strict=True):
+            text = f"{end - begin} bytes are no record"
+            self.faults.note("BYTES_UNREADABLE", text, self.number, offset=begin, length=end - begin)
+
+    def _finish(self) -> None:
+        self.linker.finish()
+        for code, (offset, length, count) in self._unmapped.items():
+            name = code.decode("ascii")
+            text = f"the dictionary does not describe this group: {count} records are kept in unmapped_groups"
+            place = {"record": offset, "offset": offset, "length": length}
+            self.faults.note("GROUP_UNMAPPED", text, self.number, group=name, **place)
+        if not self.size:
+            self._fail("FILE_EMPTY", "the file has no bytes")
+        elif not self.records:
+            self._fail("FILE_NOT_AL3", "no AL3 record in it")
+
+    def _fail(self, code: str, message: str) -> None:
+        self.failed = code
+        self.faults.note(code, message, self.number)
+
+
+def _read_headers(window: Window, frames: Frames, offsets: Ints, starts: Ints, sizes: Ints) -> Headers:
+    cells = window.matrix(frames.starts, HEADER)
+    is_data = ~((cells[:, 0] >= ord("0")) & (cells[:, 0] < ord("5")))
+    cells[~is_data, 10:] = BLANK
+
+    def number(start: int, size: int) -> Ints:
+        kind = "<u4" if size == 4 else "<u2"
+        return np.ascontiguousarray(cells[:, start : start + size]).view(kind).ravel().astype(np.int64)
+
+    fields = (number(0, 4), number(10, 2), number(12, 4), number(16, 4), number(20, 2), number(22, 4))
+    return Headers(*fields, offsets, starts, sizes, is_data)
+
+
+def _content_sizes(window: Window, positions: Ints, sizes: Ints, is_data: npt.NDArray[np.bool_]) -> Ints:
+    """Bytes of each record without a CR and LF that its length counts at its end (FORMAT.md, Separators)."""
+    codes = np.frombuffer(window.data, np.uint8)
+    last, before = codes[positions + sizes - 1], codes[positions + sizes - 2]
+    ends_line = (last == 10) | (last == 13)
+    trimmed = sizes - ends_line - (ends_line & (before == 13))
+    return np.maximum(trimmed, np.where(is_data, 30, 10))
