@@ -1,7 +1,8 @@
 """Every exception that stops a run.
 
-A fault in the data is a row in `errors`, never an exception; what is here ends a command with one line and an exit code.
-Texts carry positions, paths and codes, never values of a record. All are picklable: they cross from tasks to the driver.
+A fault in the data is a row in `errors`, never an exception; what is here ends a command with one line and an
+exit code. Texts carry positions, paths and codes, never values of a record. All are picklable: they cross
+from tasks to the driver.
 """
 
 

@@ -39,7 +39,8 @@ _GZIP_FORMAT = 31  # zlib's wbits: a gzip header and trailer, whose CRC and leng
 _ENCRYPTED = 0x01 | 0x40  # flag bits 0 and 6
 # Python expands bzip2 and LZMA members without a bound on what 4 KiB of them become, so they are left alone.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What zipfile raises for headers that make no sense; OSError is that of `_Source.seek`, never one of a disk.
+# What the zipfile of one Python or another raises for headers without sense; OSError is then one of
+# `_Source.seek`, never of a disk.
 _ZIP_DAMAGE = (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError, OSError)
 
 

@@ -244,7 +244,7 @@ def _name(value: object, element: Element) -> str:
     text = code
     for part, (start, length) in places.items():
         content = _text(parts.pop(part, None) or "", element)
-        if len(text) > start or len(content) > length:
+        if len(content) > length:
             raise ValueError
         text = text.ljust(start) + content
     if len(code) != 1 or any(parts.values()):

@@ -1,9 +1,9 @@
 """Decode a matrix of equal records into typed columns, and say which values do not fit.
 
-In: the bytes of n records of one group, one row each, blank where a record is shorter than its layout. Out: one Arrow
-array per column, and for each element a mask of the rows whose value does not fit its kind (null in the column).
-Promises: a value is what was sent, or null; never a guess. One decoder per kind, in one table. Raises nothing.
-Source: FORMAT.md, Values.
+In: the bytes of n records of one group, one row each, blank where a record is shorter than its layout or has
+a NUL. Out: one Arrow array per column, and for each element a mask of the rows whose value does not fit its
+kind (null in the column). Promises: a value is what was sent, or null; never a guess. One decoder per kind, in
+one table. Raises nothing. Source: FORMAT.md, Values.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class DecodedGroup:
-    """Columns of all elements, in order; and the elements with rows that do not fit, as (element, bool[n])."""
+    """Columns of all elements in order, and the elements with rows that do not fit, as (element, bool[n])."""
 
     arrays: tuple[pa.Array, ...]
     invalid: tuple[tuple[Element, Mask], ...]
@@ -65,8 +65,6 @@ def decode_group(layout: Layout, matrix: Bytes, pivot: int = DEFAULT_PIVOT) -> D
 
     `pivot`: two-digit years above it are 19yy, others 20yy.
     """
-    if (matrix == 0).any():
-        matrix = np.where(matrix == 0, BLANK, matrix).astype(np.uint8)
     columns = np.ascontiguousarray(matrix.T)
     blank = (columns.max(axis=1) == BLANK) & (columns.min(axis=1) == BLANK)
     per_element: list[tuple[pa.Array, ...]] = []
@@ -108,7 +106,10 @@ def decode_text(rows: Bytes, null: Mask) -> pa.Array:
 
 
 def read_integers(columns: Bytes) -> tuple[Ints, Mask]:
-    """Read unsigned digits; blanks may stand around them. Shapes: uint8[w, n] -> int64[n], whether each row fits."""
+    """Read unsigned digits; blanks may stand around them.
+
+    Shapes: `columns` uint8[w, n]; gives int64[n], and whether each row fits.
+    """
     values, fits = _read_digits(columns)
     if not fits.all():
         ragged = np.flatnonzero(~fits)
@@ -122,7 +123,7 @@ def _read_padded(columns: Bytes) -> tuple[Ints, Mask]:
     values = np.zeros(columns.shape[1], np.int64)
     for digit, present in zip(columns, is_digit, strict=True):
         values = np.where(present, values * 10 + (digit - np.uint8(48)), values)
-    return values, (is_digit | (columns == BLANK)).all(axis=0) & (starts == 1)
+    return values, np.asarray((is_digit | (columns == BLANK)).all(axis=0) & (starts == 1))
 
 
 def _read_digits(columns: Bytes) -> tuple[Ints, Mask]:
@@ -132,7 +133,7 @@ def _read_digits(columns: Bytes) -> tuple[Ints, Mask]:
     for digit in digits[1:]:
         values *= 10
         values += digit
-    return values.astype(np.int64), (digits <= 9).all(axis=0)
+    return values.astype(np.int64), np.asarray((digits <= 9).all(axis=0))
 
 
 def _is_null(columns: Bytes, kind: str) -> Mask:
@@ -230,7 +231,11 @@ def _decode_name(cells: Cells, element: Element, pivot: int) -> Decoded:
 
     def part(start: int, end: int, present: Mask) -> pa.Array:
         absent = ~present | cells.null | _is_null(cells.columns[start:end], "text")
-        return pa.nulls(len(absent), pa.string()) if absent.all() else decode_text(cells.rows[:, start:end], absent)
+        return (
+            pa.nulls(len(absent), pa.string())
+            if absent.all()
+            else decode_text(cells.rows[:, start:end], absent)
+        )
 
     everyone = np.ones(len(code), bool)
     given = pc.coalesce(part(9, 36, person), part(9, 25, family))
@@ -262,7 +267,9 @@ def _civil_days(year: Ints, month: Ints, day: Ints) -> tuple[Ints, Mask]:
 
 
 def _strings(offsets: npt.NDArray[np.int32], data: Bytes) -> pa.Array:
-    return pa.Array.from_buffers(pa.string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    return pa.Array.from_buffers(
+        pa.string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
 
 
 def _numbers(values: Ints, kind: pa.DataType, null: Mask) -> pa.Array:

@@ -1,7 +1,7 @@
 """Faults: what is wrong in the data, as rows of the `errors` table.
 
-The codes are stable; users test the code, not the text. A fault never holds a value, only its shape (digits as 9,
-letters as A) where the caller asks for it. Source: DESIGN.md, Output.
+The codes are stable; users test the code, not the text. A fault never holds a value, only its shape (digits
+as 9, letters as A) where the caller asks for it.
 """
 
 from collections import Counter
@@ -14,6 +14,7 @@ import pyarrow as pa
 Ints = npt.NDArray[np.int64]
 
 ERROR, WARNING = "error", "warning"
+_STRING = pa.string()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,13 @@ ERRORS_SCHEMA = pa.schema(
 )
 
 _SHAPE = bytes(
-    ord("9") if 48 <= byte <= 57 else ord("A") if chr(byte).isalpha() else byte if 32 <= byte < 127 else ord("?")
+    ord("9")
+    if 48 <= byte <= 57
+    else ord("A")
+    if chr(byte).isalpha()
+    else byte
+    if 32 <= byte < 127
+    else ord("?")
     for byte in range(256)
 )
 
@@ -84,8 +91,8 @@ class Faults:
     """Faults of one code in one place of the code: scalars that they share, arrays of what differs.
 
     Shapes: `files`, `records`, `offsets`, `lengths` int64[n]; -1 stands for null in `records`, `offsets` and
-    `lengths`. `files` counts the files of a split from 0. `raws` is empty or has n shapes. Units: bytes of the
-    original file.
+    `lengths`. `files` counts the files of a split from 0. `raws` is empty or has n shapes. Units: bytes of
+    the original file.
     """
 
     code: str
@@ -98,6 +105,12 @@ class Faults:
     element: str | None = None
     element_id: str | None = None
     raws: tuple[str, ...] = ()
+    retryable: bool | None = None  # None: as its kind
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether waiting can help."""
+        return KINDS[self.code].retryable if self.retryable is None else self.retryable
 
 
 @dataclass(slots=True)
@@ -127,10 +140,11 @@ class FaultLog:
         offset: int = -1,
         length: int = -1,
         group: str | None = None,
+        retryable: bool | None = None,
     ) -> None:
         """Take up a single fault."""
-        one = [np.array([number], np.int64) for number in (file, record, offset, length)]
-        self.add(Faults(code, message, *one, group=group))
+        files, records, offsets, lengths = np.array([[file], [record], [offset], [length]], np.int64)
+        self.add(Faults(code, message, files, records, offsets, lengths, group, retryable=retryable))
 
     def take(self, file_ids: pa.Array, file_paths: pa.Array) -> pa.RecordBatch | None:
         """Give out and forget what was collected, with each file's id and path; None if there is nothing."""
@@ -154,7 +168,7 @@ class FaultLog:
             nullable(np.concatenate([part.offsets for part in parts])),
             nullable(np.concatenate([part.lengths for part in parts])),
             pa.array([raw for part in parts for raw in part.raws or (None,) * len(part.files)], pa.string()),
-            _spread([kind.retryable for kind in kinds], sizes, pa.bool_()),
+            _spread([part.can_retry for part in parts], sizes, pa.bool_()),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=ERRORS_SCHEMA)
 
@@ -164,6 +178,8 @@ def nullable(numbers: Ints) -> pa.Array:
     return pa.array(numbers, mask=numbers < 0)
 
 
-def _spread(values: list[str | None] | list[str] | list[bool], sizes: list[int], kind: pa.DataType = pa.string()) -> pa.Array:
+def _spread(
+    values: list[str | None] | list[str] | list[bool], sizes: list[int], kind: pa.DataType = _STRING
+) -> pa.Array:
     at = np.repeat(np.arange(len(values)), sizes)
     return pa.array(values, kind).take(pa.array(at))

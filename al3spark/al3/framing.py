@@ -1,10 +1,10 @@
 """Find where each record starts and ends.
 
 In: the expanded bytes of one file, in windows cut anywhere. Out: arrays of record spans and unreadable spans.
-Promises: spans are in file order and do not overlap; records, separators and unreadable spans together cover every
-byte; nothing depends on how the windows were cut; what is kept from one window to the next is a few KiB.
-It leaves what a record means to `hierarchy` and `decoding`. Raises nothing.
-Source: FORMAT.md, Records and Separators.
+Promises: spans are in file order and do not overlap; records, separators and unreadable spans together cover
+every byte; nothing depends on how the windows were cut; what is kept from one window to the next is a few
+KiB. It leaves what a record means to `hierarchy` and `decoding`. Raises nothing. Source: FORMAT.md, Records
+and Separators.
 """
 
 import re
@@ -22,8 +22,9 @@ MESSAGE_HEADER, TRANSACTION_HEADER, MESSAGE_TRAILER = b"1MHG", b"2TRG", b"3MTG"
 _PREFIX = 7  # designator and length: what it takes to recognise a record
 _GAP = 4096  # how far behind a candidate the next header may be for the walk to resume (assumed)
 _LENGTHS = {b"%03d" % length: length for length in range(LONGEST_RECORD + 1)}
-_DESIGNATOR = re.compile(rb"[0-9A-Z]{4}")
-_CANDIDATE = re.compile(rb"(?=[0-9A-Z]{4}[0-9]{3})")
+# Four digits are no designator (assumed): amounts, dates and any file of numbers would be full of them.
+_DESIGNATOR = re.compile(rb"(?![0-9]{4})[0-9A-Z]{4}")
+_CANDIDATE = re.compile(rb"(?=(?![0-9]{4})[0-9A-Z]{4}[0-9]{3})")
 _SEPARATORS = re.compile(rb"(?:[\x00-\x2f]+|\xef\xbb\xbf)*")
 
 
@@ -31,10 +32,11 @@ _SEPARATORS = re.compile(rb"(?:[\x00-\x2f]+|\xef\xbb\xbf)*")
 class Frames:
     """What one window held.
 
-    Shapes: `starts`, `lengths` int64[n], the records: positions in `data`, lengths as their headers say; `span_starts`,
-    `span_ends` int64[m], unreadable spans in expanded offsets of the file; `span_at` int64[m], the index of the record
-    that follows each span (n if none does yet); `bad_lengths` int64[k], expanded offsets of headers whose length
-    cannot be. `base`: expanded offset of `data[0]`. `truncated`: the last record runs past the end of the file.
+    Shapes: `starts`, `lengths` int64[n], the records: positions in `data`, lengths as their headers say;
+    `span_starts`, `span_ends` int64[m], unreadable spans in expanded offsets of the file; `span_at` int64[m],
+    the index of the record that follows each span (n if none does yet); `bad_lengths` int64[k], expanded
+    offsets of headers whose length cannot be. `base`: expanded offset of `data[0]`. `truncated`: the last
+    record runs past the end of the file.
     """
 
     data: bytes
@@ -60,7 +62,9 @@ class _Found:
 
     def frames(self, data: bytes, base: int) -> Frames:
         spans = np.array(self.spans, np.int64).reshape(-1, 3)
-        starts, lengths, bad = (np.array(each, np.int64) for each in (self.starts, self.lengths, self.bad_lengths))
+        starts, lengths, bad = (
+            np.array(each, np.int64) for each in (self.starts, self.lengths, self.bad_lengths)
+        )
         return Frames(data, base, starts, lengths, spans[:, 0], spans[:, 1], spans[:, 2], bad, self.truncated)
 
 
@@ -125,7 +129,7 @@ class Framer:
             return at
         add_start, add_length = found.starts.append, found.lengths.append
         length_at, header_of = _LENGTHS.get, self._headers.get
-        first, began, gaps = len(found.lengths), at, 0
+        first, gaps = len(found.lengths), 0
         limit = len(data) - LONGEST_RECORD - 2
         while at < limit:
             length = length_at(data[at + 4 : at + 7], 0)
@@ -178,7 +182,7 @@ class Framer:
         return length if length >= header else 0
 
     def _leads(self, data: bytes, at: int, final: bool) -> bool | None:
-        """Whether the record at `at` is followed by another header or the end; None if more data must tell."""
+        """Whether another header or the end follows the record at `at`; None if more data must tell."""
         length = self._length(data, at)
         if not length:
             return False

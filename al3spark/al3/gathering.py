@@ -1,8 +1,9 @@
 """Collect the records of each group, over windows and files, into matrices that are worth decoding.
 
-In: the linked records of one window after the other. Out: record batches, one table each, of bounded size. Decoding
-costs a fixed amount per call, so small files share their batches. Promises: every record given in comes out as one
-row, of its group's table or of `unmapped_groups`; values that do not fit are in the fault log. Raises nothing.
+In: the linked records of one window after the other. Out: record batches, one table each, of bounded size.
+Decoding costs a fixed amount per call, so small files share their batches. Promises: every record given in
+comes out as one row, of its group's table or of `unmapped_groups`; values that do not fit are in the fault
+log. Raises nothing.
 """
 
 from collections import Counter
@@ -24,7 +25,9 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 HEADER = 30
-PADDING = bytes([BLANK]) * 1000  # stands behind every window, so that a matrix can be cut out of it at any record
+PADDING = (
+    bytes([BLANK]) * 1000
+)  # stands behind every window, so that a matrix can be cut out of it at any record
 BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
 _PENDING_BYTES = 64 << 20
@@ -35,9 +38,9 @@ _FLAGS = (7, 9, 26, 27, 28, 29)
 class Keys:
     """What identifies n records and where they hang.
 
-    Shapes: int64[n]. `files`: number of the file in the split. `offsets`, `messages`, `transactions`, `parents`: bytes
-    of the original file, -1 for null. `lengths`: as the headers say. `starts`: expanded offsets. `maps`: which of the
-    gatherer's offset maps leads from `starts` back to the original file.
+    Shapes: int64[n]. `files`: number of the file in the split. `offsets`, `messages`, `transactions`,
+    `parents`: bytes of the original file, -1 for null. `lengths`: as the headers say. `starts`: expanded
+    offsets. `maps`: which of the gatherer's offset maps leads from `starts` back to the original file.
     """
 
     files: Ints
@@ -69,20 +72,24 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The expanded bytes that records lie in, padded with `PADDING`."""
+    """The expanded bytes that records lie in, padded with `PADDING`; `has_nuls`: there is a NUL among them."""
 
     data: bytes
+    has_nuls: bool = False
 
     def matrix(self, positions: Ints, width: int) -> Bytes:
-        """Cut `width` bytes out at each position. Shape: uint8[n, width]."""
+        """Cut `width` bytes out at each position; NUL becomes blank (FORMAT.md, Separators). Shape: uint8[n, width]."""
         count = len(self.data) - width + 1
         cells: npt.NDArray[np.void] = np.ndarray((count,), f"V{width}", self.data, strides=(1,))
-        return cells[positions].view(np.uint8).reshape(len(positions), width)
+        matrix = cells[positions].view(np.uint8).reshape(len(positions), width)
+        if self.has_nuls:
+            matrix[matrix == 0] = BLANK
+        return matrix
 
 
 @dataclass(slots=True)
 class _Pending:
-    """Records of one group that wait to be decoded. `extras`: what follows the layout, None where nothing does."""
+    """Records of one group that wait to be decoded; `extras` is what follows the layout in each, or None."""
 
     layout: Layout
     schema: pa.Schema
@@ -111,6 +118,7 @@ class Gatherer:
     pivot: int = DEFAULT_PIVOT
     file_ids: list[str] = field(default_factory=list)
     _maps: list[OffsetMap] = field(default_factory=list)
+    _map_bytes: int = 0
     _pending: dict[bytes, _Pending] = field(default_factory=dict)
     _unmapped: list[tuple[Keys, Bytes, list[bytes]]] = field(default_factory=list)
     _unmapped_bytes: int = 0
@@ -127,23 +135,30 @@ class Gatherer:
         """Take up a window's way back to the original file; returns its number for `Keys.maps`."""
         if not (self._maps and self._maps[-1] is offsets):
             self._maps.append(offsets)
+            self._map_bytes += 4 * offsets.start.nbytes
         return len(self._maps) - 1
 
-    def add(self, group: bytes, window: Window, positions: Ints, contents: Ints, keys: Keys) -> Iterator[Block]:
+    def add(
+        self, group: bytes, window: Window, positions: Ints, contents: Ints, keys: Keys
+    ) -> Iterator[Block]:
         """Take up records of one described group; give out what is ripe.
 
-        Shapes: `positions` int64[n] in the window; `contents` int64[n], bytes of the record but for a line end inside
-        its length.
+        Shapes: `positions` int64[n] in the window; `contents` int64[n], bytes of the record but for a line
+        end inside its length.
         """
         pending = self._pending[group]
         width = pending.layout.length
         matrix = window.matrix(positions, width)
         _blank_tails(matrix, pending.whole[contents])
         self._report_torn(pending, keys, contents)
-        extras = [
-            window.data[at + width : at + size] if size > width else None
-            for at, size in zip(positions.tolist(), contents.tolist(), strict=True)
-        ] if int(contents.max()) > width else [None] * len(positions)
+        extras = (
+            [
+                window.data[at + width : at + size] if size > width else None
+                for at, size in zip(positions.tolist(), contents.tolist(), strict=True)
+            ]
+            if int(contents.max()) > width
+            else [None] * len(positions)
+        )
         pending.matrices.append(matrix)
         pending.keys.append(keys)
         pending.extras += extras
@@ -151,13 +166,12 @@ class Gatherer:
         self._pending_bytes += matrix.nbytes
         if pending.rows >= pending.batch_rows:
             yield from self._ripe(pending, pending.batch_rows)
-        if self._pending_bytes > _PENDING_BYTES:
-            for each in self._pending.values():
-                yield from self._ripe(each, 1)
 
     def add_unmapped(self, window: Window, positions: Ints, sizes: Ints, keys: Keys) -> Iterator[Block]:
-        """Take up records without a layout, or cut off by the end of the file: header and raw bytes are kept."""
-        raws = [window.data[at : at + size] for at, size in zip(positions.tolist(), sizes.tolist(), strict=True)]
+        """Take up records without a layout, or cut off by the end of the file; their bytes are kept."""
+        raws = [
+            window.data[at : at + size] for at, size in zip(positions.tolist(), sizes.tolist(), strict=True)
+        ]
         header = window.matrix(positions, HEADER)
         _blank_tails(header, np.minimum(sizes, HEADER))
         header[(header[:, 0] >= ord("0")) & (header[:, 0] < ord("5")), 10:] = BLANK
@@ -166,12 +180,18 @@ class Gatherer:
         if self._unmapped_bytes >= BATCH_BYTES:
             yield from self._flush_unmapped()
 
+    def relieve(self) -> Iterator[Block]:
+        """Give out everything if too much waits; only between windows, whose maps it forgets."""
+        if self._pending_bytes + self._map_bytes > _PENDING_BYTES:
+            yield from self.flush()
+
     def flush(self) -> Iterator[Block]:
         """Give out everything that waits."""
         for pending in self._pending.values():
             yield from self._ripe(pending, 1)
         yield from self._flush_unmapped()
         self._maps.clear()
+        self._map_bytes = 0
 
     def _ripe(self, pending: _Pending, least: int) -> Iterator[Block]:
         pending.join()
@@ -179,10 +199,15 @@ class Gatherer:
         while pending.rows - done >= least:
             size = min(pending.batch_rows, pending.rows - done)
             rows = slice(done, done + size)
-            yield self._decode(pending, pending.matrices[0][rows], pending.keys[0][rows], pending.extras[rows])
+            yield self._decode(
+                pending, pending.matrices[0][rows], pending.keys[0][rows], pending.extras[rows]
+            )
             done += size
         if done:
-            pending.matrices, pending.keys = [pending.matrices[0][done:].copy()], [pending.keys[0][slice(done, None)]]
+            pending.matrices, pending.keys = (
+                [pending.matrices[0][done:].copy()],
+                [pending.keys[0][slice(done, None)]],
+            )
             self._pending_bytes -= done * pending.layout.length
             del pending.extras[:done]
             pending.rows -= done
@@ -211,7 +236,9 @@ class Gatherer:
         self._unmapped, self._unmapped_bytes = [], 0
         code = decode_text(header[:, :4], np.zeros(len(header), bool))
         columns = [*self._leading(keys, header), code, pa.array(raws, pa.binary())]
-        yield Block(UNMAPPED_TABLE, pa.RecordBatch.from_arrays(columns, schema=UNMAPPED_SCHEMA), _count_files(keys))
+        yield Block(
+            UNMAPPED_TABLE, pa.RecordBatch.from_arrays(columns, schema=UNMAPPED_SCHEMA), _count_files(keys)
+        )
 
     def _leading(self, keys: Keys, header: Bytes) -> list[pa.Array]:
         """Make the columns that every table starts with."""
@@ -297,14 +324,16 @@ class Gatherer:
 def _prepare(layout: Layout) -> _Pending:
     """Compile what a layout says about records of each length."""
     schema = layout_schema(layout)
-    row_bytes = 100 + sum(8 if pa.types.is_string(kind) else max(kind.bit_width // 8, 1) for kind in schema.types[:-1])
+    row_bytes = 100 + sum(
+        8 if pa.types.is_string(kind) else max(kind.bit_width // 8, 1) for kind in schema.types[:-1]
+    )
     row_bytes += layout.length
     whole = np.minimum(np.arange(1000), layout.length)
     torn = np.zeros(1000, bool)
     for element in layout.elements:
         inside = slice(element.start + 1, element.end)
         torn[inside] = element.kind != "gap"
-        if KINDS[element.kind] != "string":
+        if KINDS[element.kind] != "string" or element.kind == "time_hhmm":
             whole[inside] = element.start
     return _Pending(layout, schema, min(max(BATCH_BYTES // row_bytes, 256), _BATCH_ROWS), whole, torn)
 

@@ -1,9 +1,9 @@
 """Give every record its message, transaction and parent.
 
-In: the records of one file in order, window by window, with the unreadable spans between them. Out: the offset of each
-record's 1MHG, 2TRG and parent, as arrays. Promises: what is unknown is null (-1) and never the record of another
-customer; nothing depends on how the windows were cut; what is carried on is the open message, the open transaction and
-the last record per designator, level and iteration in it. Raises nothing.
+In: the records of one file in order, window by window, with the unreadable spans between them. Out: the
+offset of each record's 1MHG, 2TRG and parent, as arrays. Promises: what is unknown is null (-1) and never the
+record of another customer; nothing depends on how the windows were cut; what is carried on is the open
+message, the open transaction and the last record per designator, level and iteration in it. Raises nothing.
 Source: FORMAT.md, Records (Envelope) and Hierarchy.
 """
 
@@ -27,9 +27,9 @@ _COUNTS_GROUPS = b"1"  # 1MHG count unit code (byte 97): the trailer counts grou
 class Headers:
     """The header fields of n records, in file order.
 
-    Shapes: all [n]. `groups`, `levels`, `iterations` and those of the parent: the bytes of the field as little-endian
-    numbers, blank where a control group has no such field. `offsets`: in the original file. `starts`, `lengths`: in
-    the expanded file. `is_data`: the header has 30 bytes.
+    Shapes: all [n]. `groups`, `levels`, `iterations` and those of the parent: the bytes of the field as
+    little-endian numbers, blank where a control group has no such field. `offsets`: in the original file.
+    `starts`, `lengths`: in the expanded file. `is_data`: the header has 30 bytes.
     """
 
     groups: Ints
@@ -127,7 +127,7 @@ class Linker:
         return message, before
 
     def _spread_transactions(self, headers: Headers, spans: Mask) -> tuple[Ints, Ints]:
-        """Transaction of each record, and the index of the record that opened it (-1: an earlier window did)."""
+        """Transaction of each record, and the index of the record that opened it (-1: an earlier window)."""
         begins = headers.groups == _TRG
         ends = (headers.groups == _MHG) | (headers.groups == _MTG)
         events = np.full(len(spans), _NONE)
@@ -137,7 +137,9 @@ class Linker:
         transaction, opened_by = _spread(events, spans | ends | begins, self._transaction)
         uncertain = "an unreadable span may hide a 2TRG: no transaction and no parent until the next one"
         self._report("TRANSACTION_UNCERTAIN", uncertain, headers, spans & ~ends & ~begins)
-        self._report("RECORD_OUTSIDE_TRANSACTION", "no 2TRG before it", headers, (transaction == _NONE) & ~ends)
+        self._report(
+            "RECORD_OUTSIDE_TRANSACTION", "no 2TRG before it", headers, (transaction == _NONE) & ~ends
+        )
         return transaction, opened_by
 
     def _find_parents(self, headers: Headers, transaction: Ints, opened_by: Ints) -> Ints:
@@ -158,7 +160,9 @@ class Linker:
         lost = asks[missed]
         near = _last_before(candidates, groups[lost], levels[lost], None, lost + known)
         near[(near >= 0) & (opened[near] != opened_by[lost])] = -1
-        text = "no such iteration of the named parent before it: the last one of that group and level is taken"
+        text = (
+            "no such iteration of the named parent before it: the last one of that group and level is taken"
+        )
         self._report("PARENT_ITERATION_MISMATCH", text, headers, lost[near >= 0])
         text = "no record of the named group and level before it in its transaction"
         self._report("PARENT_MISSING", text, headers, lost[near < 0])
@@ -194,7 +198,10 @@ class Linker:
         self._message_bytes += int(totals[-1] - totals[done])
 
     def _compare(self, sent: bytes, counted: tuple[int, ...], trailer: int) -> None:
-        """Compare the total of a trailer; characters may or may not include what lies between the groups (assumed)."""
+        """Compare the total of a trailer.
+
+        Characters may or may not include what lies between the groups (assumed).
+        """
         total = sent.strip(b" \0")
         if total.isdigit() and int(total) not in counted:
             unit = "groups" if self._counts_groups else "characters"
@@ -202,7 +209,9 @@ class Linker:
             self.faults.note("TRAILER_COUNT_MISMATCH", text, self.file, record=trailer, group="3MTG")
 
     def _report_trailer_missing(self, message: int) -> None:
-        self.faults.note("TRAILER_MISSING", "the message has no 3MTG", self.file, record=message, group="1MHG")
+        self.faults.note(
+            "TRAILER_MISSING", "the message has no 3MTG", self.file, record=message, group="1MHG"
+        )
 
     def _report(self, code: str, text: str, headers: Headers, at: Ints | Mask) -> None:
         """Report a fault of each record that `at` selects, one group at a time."""
@@ -216,15 +225,15 @@ class Linker:
 
 
 def _spread(events: Ints, changes: Mask, carried: int) -> tuple[Ints, Ints]:
-    """Carry the value of each change forward; also give the index of the change that holds, -1 for `carried`."""
+    """Carry the value of each change forward; also give the index of that change, -1 for `carried`."""
     last = np.maximum.accumulate(np.where(changes, np.arange(len(events)), -1))
     return np.where(last >= 0, events[last], carried), last
 
 
 def _named(headers: Headers) -> tuple[Ints, Ints, Ints, Mask]:
-    """What each record names as its parent; a 9xxx group without one extends the 5xxx group of its level and iteration.
+    """What each record names as its parent; a 9xxx group that names none extends a 5xxx group.
 
-    The last array marks those that extend: for them it is no fault if there is none.
+    That one has its level and iteration. The last array marks those that extend: for them it is no fault if there is none.
     Source: FORMAT.md, Hierarchy and Meaning (for a 9xxx group that names a parent: the parent it names).
     """
     extends = (headers.parent_groups == _BLANK_GROUP) & headers.is_data & (headers.groups & 0xFF == ord("9"))
@@ -267,9 +276,8 @@ def _latest(candidates: _Seen, chosen: Mask) -> _Seen:
     """Keep the last of each designator, level and iteration among the chosen, in file order."""
     at = np.flatnonzero(chosen)[::-1]
     keys = np.stack([candidates.groups[at], candidates.levels[at], candidates.iterations[at]])
-    order = np.lexsort(keys)
-    fresh = np.concatenate([[True], (keys[:, order][:, 1:] != keys[:, order][:, :-1]).any(axis=0)]) if len(at) else []
-    kept = np.sort(at[order[np.flatnonzero(fresh)]])
+    _, latest = np.unique(keys, axis=1, return_index=True)
+    kept = np.sort(at[latest])
     return _Seen(
         candidates.groups[kept], candidates.levels[kept], candidates.iterations[kept], candidates.offsets[kept]
     )

@@ -1,13 +1,14 @@
 """Parse files: a stream of byte windows of each to Arrow batches per table, faults and totals.
 
-In: the windows of one file after the other (any number, any size). Out: blocks of rows; at the end totals by file.
-Promises: memory is bounded whatever the size of a file or a transaction; rows do not depend on windows or on which
-files are parsed together; every byte of a file is part of a record, a separator or an unreadable span, and every
-record is one row: `FileTotals.imbalance` says where that does not hold. Raises nothing, whatever the bytes.
+In: the windows of one file after the other (any number, any size). Out: blocks of rows; at the end totals by
+file. Promises: memory is bounded whatever the size of a file or a transaction; rows do not depend on windows
+or on which files are parsed together; every byte of a file is part of a record, a separator or an unreadable
+span, and every record is one row: `FileTotals.imbalance` says where that does not hold. Raises nothing,
+whatever the bytes.
 """
 
-from collections.abc import Iterable, Iterator
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from al3spark.al3.decoding import BLANK, DEFAULT_PIVOT
 from al3spark.al3.dictionary import Dictionary
-from al3spark.al3.faults import FaultLog
+from al3spark.al3.faults import KINDS, FaultLog
 from al3spark.al3.framing import Framer, Frames
 from al3spark.al3.gathering import HEADER, PADDING, Block, Gatherer, Ints, Keys, Window
 from al3spark.al3.hierarchy import Headers, Linker
@@ -28,9 +29,11 @@ _ERROR_ROWS = 8192
 
 @dataclass(frozen=True, slots=True)
 class FileTotals:
-    """What became of one file. Units: bytes of the stored (`size`) or expanded file; counts of records, rows, faults.
+    """What became of one file.
 
-    `fault_counts`: (code, count) pairs. `failed`: the code of the fault that makes the file fail, "" if none does.
+    Units: bytes of the stored (`size`) or expanded file; counts of records, rows and faults.
+    `fault_counts`: (code, count) pairs. `failed`: the code of the fault that makes the file fail, "" if none
+    does; `reason`: its text; `retryable`: waiting can help.
     """
 
     path: str
@@ -48,6 +51,8 @@ class FileTotals:
     records: int = 0
     rows: int = 0
     failed: str = ""
+    reason: str = ""
+    retryable: bool = False
     fault_counts: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -57,11 +62,15 @@ class FileTotals:
 
     @property
     def imbalance(self) -> str:
-        """Say which sum does not add up; "" if all do (DESIGN.md, Conservation)."""
+        """Say which sum does not add up; "" if all do."""
         sums = (
             ("stored bytes", self.literal_bytes + self.coded_bytes, self.size),
             ("expanded bytes", self.literal_bytes + self.run_bytes, self.expanded_size),
-            ("covered bytes", self.record_bytes + self.separator_bytes + self.unreadable_bytes, self.expanded_size),
+            (
+                "covered bytes",
+                self.record_bytes + self.separator_bytes + self.unreadable_bytes,
+                self.expanded_size,
+            ),
             ("rows", self.rows, self.records),
         )
         return "; ".join(f"{name}: {got} of {due}" for name, got, due in sums if got != due)
@@ -90,13 +99,14 @@ class SplitParser:
         yield from self._count(file.feed(b"", final=True))
         self._totals[number] = file.totals(self._totals[number])
 
-    def fail(self, path: str, file_id: str, code: str, message: str) -> None:
+    def fail(self, path: str, file_id: str, code: str, message: str, retryable: bool | None = None) -> None:
         """Take up a file that cannot be parsed, or not to its end, with the fault that says why."""
         number = len(self._totals) - 1
         if number < 0 or self._totals[number].path != path:
             number = self._begin(FileTotals(path, file_id))
-        self._totals[number] = replace(self._totals[number], failed=code)
-        self.faults.note(code, message, number)
+        can_retry = KINDS[code].retryable if retryable is None else retryable
+        self._totals[number] = replace(self._totals[number], failed=code, reason=message, retryable=can_retry)
+        self.faults.note(code, message, number, retryable=can_retry)
 
     def flush(self) -> Iterator[Block]:
         """Give out the rows that wait, then the faults."""
@@ -146,6 +156,7 @@ class _FileParser:
     size: int = 0
     records: int = 0
     failed: str = ""
+    reason: str = ""
     _lost: tuple[int, int] = (-1, -1)  # where the open unreadable span began: expanded, original
     _early: list[int] = field(default_factory=list)  # original offsets of bad lengths before the first record
     _unmapped: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
@@ -175,6 +186,7 @@ class _FileParser:
             transactions=self.linker.transactions,
             records=self.records,
             failed=self.failed,
+            reason=self.reason,
         )
 
     def _take(self, frames: Frames) -> Iterator[Block]:
@@ -182,13 +194,14 @@ class _FileParser:
         self.records += len(frames.starts)
         if len(frames.starts):
             yield from self._take_records(frames, offsets)
+            yield from self.gatherer.relieve()
         elif len(frames.span_at):
             self.linker.skip()
         self._report_structure(frames, offsets)
         self.expander.offsets = offsets.since(self.framer.position)
 
     def _take_records(self, frames: Frames, offsets: OffsetMap) -> Iterator[Block]:
-        window = Window(frames.data + PADDING)
+        window = Window(frames.data + PADDING, b"\0" in frames.data)
         starts = frames.base + frames.starts
         sizes = frames.lengths.copy()
         if frames.truncated:
@@ -209,7 +222,7 @@ class _FileParser:
         whole = len(starts) - int(frames.truncated)
         order = np.argsort(headers.groups[:whole], kind="stable")
         groups, firsts = np.unique(headers.groups[order], return_index=True)
-        for group, at in zip(groups.tolist(), np.split(order, firsts[1:]), strict=True):
+        for group, at in zip(groups.tolist(), np.split(order, firsts[1:]), strict=False):
             code = group.to_bytes(4, "little")
             if self.gatherer.describes(code):
                 yield from self.gatherer.add(code, window, frames.starts[at], contents[at], keys[at])
@@ -231,11 +244,17 @@ class _FileParser:
         text = f"the file ends {missing} bytes before the record does"
         offset = int(headers.offsets[-1])
         self.faults.note(
-            "RECORD_TRUNCATED", text, self.number, record=offset, offset=offset, length=self.size - offset, group=group
+            "RECORD_TRUNCATED",
+            text,
+            self.number,
+            record=offset,
+            offset=offset,
+            length=self.size - offset,
+            group=group,
         )
 
     def _report_structure(self, frames: Frames, offsets: OffsetMap) -> None:
-        """Report unreadable spans and bad lengths; of a file without any record nothing of that is worth a row."""
+        """Report unreadable spans and bad lengths, unless the file holds no record at all."""
         self._early += offsets.locate(frames.bad_lengths).tolist()
         begins, ends = offsets.locate(frames.span_starts).tolist(), offsets.locate(frames.span_ends).tolist()
         if frames.span_starts.tolist()[:1] == [self._lost[0]]:
@@ -258,15 +277,16 @@ class _FileParser:
         for code, (offset, length, count) in self._unmapped.items():
             name = code.decode("ascii")
             text = f"the dictionary does not describe this group: {count} records are kept in unmapped_groups"
-            place = {"record": offset, "offset": offset, "length": length}
-            self.faults.note("GROUP_UNMAPPED", text, self.number, group=name, **place)
+            self.faults.note(
+                "GROUP_UNMAPPED", text, self.number, record=offset, offset=offset, length=length, group=name
+            )
         if not self.size:
             self._fail("FILE_EMPTY", "the file has no bytes")
         elif not self.records:
             self._fail("FILE_NOT_AL3", "no AL3 record in it")
 
     def _fail(self, code: str, message: str) -> None:
-        self.failed = code
+        self.failed, self.reason = code, message
         self.faults.note(code, message, self.number)
 
 
@@ -289,4 +309,4 @@ def _content_sizes(window: Window, positions: Ints, sizes: Ints, is_data: npt.ND
     last, before = codes[positions + sizes - 1], codes[positions + sizes - 2]
     ends_line = (last == 10) | (last == 13)
     trimmed = sizes - ends_line - (ends_line & (before == 13))
-    return np.maximum(trimmed, np.where(is_data, 30, 10))
+    return np.asarray(np.maximum(trimmed, np.where(is_data, 30, 10)))

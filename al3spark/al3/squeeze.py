@@ -1,10 +1,10 @@
 """Expand squeezed and transcoded bytes, and keep the way back to the offsets of the original file.
 
-In: the stored bytes of one file, in windows cut anywhere. Out: the expanded bytes that group lengths count, and an
-`OffsetMap` from each expanded byte to the stored byte it came from. Promises: the result does not depend on the cuts;
-bytes that are no escape and no transcoded character pass unchanged; plain ASCII windows pass through uncopied.
-Whether a file was transcoded is a fact about the whole file, so `FormScan` must have seen it before `Expander` starts.
-Source: FORMAT.md, Compression and Character set. Raises nothing.
+In: the stored bytes of one file, in windows cut anywhere. Out: the expanded bytes that group lengths count,
+and an `OffsetMap` from each expanded byte to the stored byte it came from. Promises: the result does not
+depend on the cuts; bytes that are no escape and no transcoded character pass unchanged; plain ASCII windows
+pass through uncopied. Whether a file was transcoded is a fact about the whole file, so `FormScan` must have
+seen it before `Expander` starts. Source: FORMAT.md, Compression and Character set. Raises nothing.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,11 @@ for _value, _digit in enumerate(b"0123456789abcdef"):
     _HEX[_digit] = _HEX[ord(chr(_digit).upper())] = _value
 _IS_HEX = _HEX < 16
 _IS_FILL = np.isin(np.arange(256), list(b" ?0"))
-# What a byte of cp1252 or latin-1 becomes in UTF-8: lead byte -> second byte -> the single byte it stands for.
+# What a byte of cp1252 or latin-1 becomes in UTF-8: [lead byte, second byte] is the byte it stands for.
 _PAIR = np.zeros((256, 256), np.uint8)
-_TRIPLE = np.zeros((256, 256), np.uint8)  # E2 + second, third; all three-byte characters of cp1252 begin with E2
+_TRIPLE = np.zeros(
+    (256, 256), np.uint8
+)  # E2 + second, third; all three-byte characters of cp1252 begin with E2
 for _byte in range(0x80, 0x100):
     for _codec in ("latin-1", "cp1252"):
         _text = bytes([_byte]).decode(_codec, errors="ignore").encode()
@@ -37,7 +39,7 @@ for _byte in range(0x80, 0x100):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How the bytes of a whole file are coded: `transcoded` if single-byte text was turned into UTF-8 on its way."""
+    """How a whole file is coded: `transcoded` if its single-byte text was turned into UTF-8 on its way."""
 
     transcoded: bool = False
 
@@ -92,8 +94,9 @@ def detect_form(data: bytes) -> Form:
 class OffsetMap:
     """The way from expanded to original offsets; one entry per coded sequence, in file order.
 
-    Shapes: all int64[n]. `start`, `end`: the expanded bytes that the sequence became; `origin`, `origin_end`: its own
-    bytes in the original file. The first entry is an empty sequence that fixes the map at its left end.
+    Shapes: all int64[n]. `start`, `end`: the expanded bytes that the sequence became; `origin`, `origin_end`:
+    its own bytes in the original file. The first entry is an empty sequence that fixes the map at its left
+    end.
     """
 
     start: Ints
@@ -105,7 +108,7 @@ class OffsetMap:
         """Give the original offset of each expanded offset; within a run it is the offset of its escape."""
         last = len(self.start) - 1
         if last == 0:
-            return offsets + (self.origin_end[0] - self.end[0])
+            return np.asarray(offsets + (self.origin_end[0] - self.end[0]))
         at = np.maximum(np.searchsorted(self.start, offsets, side="right") - 1, 0)
         return np.where(offsets < self.end[at], self.origin[at], self.origin_end[at] + offsets - self.end[at])
 
@@ -124,8 +127,8 @@ _UNCHANGED = OffsetMap(*[np.zeros(1, np.int64)] * 4)
 class Expander:
     """Expand one file, window by window.
 
-    Counts, in bytes, that must agree: `literal_bytes + coded_bytes` is the stored size, `literal_bytes + run_bytes`
-    the expanded size.
+    Counts, in bytes, that must agree: `literal_bytes + coded_bytes` is the stored size, `literal_bytes +
+    run_bytes` the expanded size.
     """
 
     form: Form
@@ -141,7 +144,7 @@ class Expander:
         return self.literal_bytes + self.run_bytes
 
     def feed(self, window: bytes, final: bool = False) -> list[bytes]:
-        """Expand the next window into pieces of bounded size; `final` with the last one (or with b"" after it)."""
+        """Expand the next window into pieces of bounded size; `final` with the last one, or with b""."""
         if not self._held and window.isascii():
             self.literal_bytes += len(window)
             return [window] if window else []
@@ -199,7 +202,7 @@ def _safe_cut(size: int, longest: int, high: Ints, starts: Ints, lengths: Ints) 
 
 
 def _characters(codes: Bytes, high: Ints) -> tuple[Ints, Ints, Bytes]:
-    """Find the UTF-8 forms of cp1252 and latin-1 letters: where each starts, its length, the byte it stands for."""
+    """Find the UTF-8 forms of cp1252 and latin-1 letters: starts, lengths, the bytes they stand for."""
     if not len(high):
         return high, high, np.empty(0, np.uint8)
     padded = np.concatenate([codes, np.zeros(2, np.uint8)])
@@ -212,7 +215,7 @@ def _characters(codes: Bytes, high: Ints) -> tuple[Ints, Ints, Bytes]:
 
 
 def _sequences(codes: Bytes, high: Ints, form: Form) -> tuple[Ints, Ints, Ints, Bytes]:
-    """Find every escape, and in a transcoded file every character: starts, lengths, counts and fills, in order."""
+    """Find every escape, and every character of a transcoded file: starts, lengths, counts, fills."""
     padded = np.concatenate([codes, np.zeros(_LONGEST, np.uint8)])
     if form.transcoded:
         starts, widths, letters = _characters(codes, high)

@@ -1,8 +1,8 @@
 """The Arrow schema of every table, made from the dictionary.
 
-All tables of groups start with the same columns; then the elements, then `extra_bytes`. Tables that are no group:
-`unmapped_groups` and `errors`. The `job_id` is no part of these schemas: the writer puts it in front, so that the
-parse does not depend on the run. Source: DESIGN.md, Output.
+All tables of groups start with the same columns; then the elements, then `extra_bytes`. Tables that are no
+group: `unmapped_groups` and `errors`. The `job_id` is no part of these schemas: the writer puts it in front,
+so that the parse does not depend on the run.
 """
 
 import pyarrow as pa
@@ -28,7 +28,9 @@ LEADING_FIELDS = (
     pa.field("header_flags", pa.string()),
 )
 
-UNMAPPED_SCHEMA = pa.schema([*LEADING_FIELDS, pa.field("group_code", pa.string()), pa.field("raw", pa.binary())])
+UNMAPPED_SCHEMA = pa.schema(
+    [*LEADING_FIELDS, pa.field("group_code", pa.string()), pa.field("raw", pa.binary())]
+)
 
 _TYPES = {
     "string": pa.string(),
@@ -48,9 +50,7 @@ def element_type(element: Element) -> pa.DataType:
 def layout_schema(layout: Layout) -> pa.Schema:
     """Give the schema of a group's table, `job_id` aside."""
     elements = [
-        pa.field(column, element_type(element))
-        for element in layout.elements
-        for column in element.columns
+        pa.field(column, element_type(element)) for element in layout.elements for column in element.columns
     ]
     return pa.schema([*LEADING_FIELDS, *elements, pa.field("extra_bytes", pa.binary())])
 

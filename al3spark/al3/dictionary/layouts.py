@@ -63,7 +63,7 @@ def header_length(group: str) -> int:
 
     Source: FORMAT.md, Records.
     """
-    return 10 if "0" <= group[:1] < "5" else 30
+    return 10 if group[:1] < "5" else 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,174 @@
+"""Text for people: progress, summaries, listings. Values in, lines out; nothing else is decided here."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from al3spark.al3.dictionary import Dictionary, Layout
+
+if TYPE_CHECKING:  # they import Spark
+    from al3spark.batch import Progress
+    from al3spark.planning import Selection
+
+_MILESTONES = (0.25, 0.5, 0.75)
+
+
+class ProgressLine:
+    """Show progress on standard error: one line that changes on a terminal, else a line at each milestone."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._began = time.monotonic()
+        self._step = ""
+        self._passed = 0.0
+
+    def show(self, progress: "Progress") -> None:
+        """Show how far a batch is."""
+        text = self._text(progress)
+        if self._terminal:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+            return
+        passed = max((mark for mark in _MILESTONES if mark <= progress.fraction), default=0.0)
+        if progress.step != self._step or passed > self._passed:
+            sys.stderr.write(f"{text}\n")
+        self._step, self._passed = progress.step, passed
+
+    def __enter__(self) -> "ProgressLine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if self._terminal and self._step is not None:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _text(self, progress: "Progress") -> str:
+        if progress.step != self._step and progress.step == "parsing" and not progress.fraction:
+            self._began = time.monotonic()
+        text = progress.step
+        if progress.files:
+            text += f" {progress.files} files, {progress.bytes / 1e6:.1f} MB"
+        seconds = time.monotonic() - self._began
+        if 0 < progress.fraction < 1 and seconds > 0:
+            rate = progress.fraction * progress.bytes / seconds / 1e6
+            left = seconds / progress.fraction - seconds
+            text += f": {progress.fraction:.0%}, {rate:.1f} MB/s, {left:.0f} s left"
+        return text
+
+
+def summary_lines(manifest: Mapping[str, Any]) -> list[str]:
+    """Tell how a batch ended."""
+    summary = manifest["summary"]
+    lines = [
+        f"{manifest['job_id']}: {manifest['status']}",
+        f"{summary['bytes'] / 1e6:.1f} MB in {summary['duration_seconds']:.1f} s, "
+        f"{summary['mb_per_second']:.1f} MB/s",
+        "",
+        "files",
+        *_columns(
+            [
+                (name.replace("_", " "), f"{summary[name]:,}")
+                for name in ("succeeded", "succeeded_with_faults", "failed", "skipped", "total")
+            ]
+        ),
+    ]
+    if manifest["tables"]:
+        lines += [
+            "",
+            "rows",
+            *_columns([(name, f"{each['rows']:,}") for name, each in manifest["tables"].items()]),
+        ]
+    if manifest["faults"]:
+        faults = [
+            (code, f"{count:,}")
+            for category in manifest["faults"].values()
+            for code, count in category.items()
+        ]
+        lines += ["", "faults", *_columns(faults)]
+    if manifest["failed_files"]:
+        lines += [
+            "",
+            "failed",
+            *(f"  {each['file']}: {each['reason']}" for each in manifest["failed_files"][:10]),
+        ]
+        more = summary["failed"] - 10
+        lines += [f"  and {more} more, see the files table"] if more > 0 else []
+    return lines
+
+
+def preview_lines(selection: "Selection") -> list[str]:
+    """Tell what a run would read."""
+    size = sum(file.size for file in selection.files)
+    return [
+        *(f"{file.path}  {file.size}" for file in selection.files),
+        f"{len(selection.files)} files to read, {size / 1e6:.1f} MB; {len(selection.skipped)} skipped",
+    ]
+
+
+def findings_lines(findings: Mapping[str, Any]) -> list[str]:
+    """Tell what a validation found."""
+    lines = []
+    for code, found in findings["faults"].items():
+        lines.append(f"{found['severity']} {code}: {found['count']:,}")
+        lines += [f"  {_place_of(place)}" for place in found["places"]]
+    lines.append(
+        f"{findings['files']:,} files, {findings['records']:,} records, {findings['errors']:,} errors"
+    )
+    return lines
+
+
+def _place_of(place: Mapping[str, Any]) -> str:
+    where = place["file_path"]
+    if place["byte_offset"] is not None:
+        where += f" at {place['byte_offset']}"
+    names = (place["group_code"], place["element"])
+    what = ".".join(name for name in names if name)
+    raw = f" [{place['raw']}]" if place["raw"] else ""
+    return f"{where}: {what + ' ' if what else ''}{place['message']}{raw}"
+
+
+def dictionary_lines(dictionary: Dictionary) -> list[str]:
+    """List all groups, those without a layout too."""
+    rows = [("group", "table", "elements", "length", "name")]
+    for group, title in dictionary.titles:
+        layout = dictionary.layout(group)
+        facts = (layout.table, str(len(layout.elements)), str(layout.length)) if layout else ("-", "-", "-")
+        rows.append((group, *facts, title))
+    return [*_aligned(rows), f"version {dictionary.version}"]
+
+
+def group_lines(layout: Layout) -> list[str]:
+    """Show the elements of a group."""
+    rows = [("start", "length", "kind", "scale", "id", "superseded by", "pii", "element")]
+    rows += [
+        (
+            str(each.start),
+            str(each.length),
+            each.kind,
+            str(each.scale or "-"),
+            each.element_id or "-",
+            each.superseded_by or "-",
+            each.pii or "-",
+            each.name,
+        )
+        for each in layout.elements
+    ]
+    return [f"{layout.group} {layout.title}: table {layout.table}, {layout.length} bytes", *_aligned(rows)]
+
+
+def _columns(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    wide = max(len(name) for name, _ in pairs)
+    right = max(len(value) for _, value in pairs)
+    return [f"  {name:<{wide}}  {value:>{right}}" for name, value in pairs]
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,229 @@
+"""What a batch leaves on record: rows of `files` and the manifest.
+
+In: the totals of files and what was staged. Out: an Arrow table with FILES_SCHEMA, and a mapping for JSON. No
+I/O.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import al3spark
+from al3spark.al3.faults import KINDS
+from al3spark.al3.parsing import FileTotals
+from al3spark.config import BatchRequest
+from al3spark.planning import Selection
+from al3spark.spark.pipeline import StagedTable
+from al3spark.spark.splits import InputFile
+from al3spark.store.ledger import FILES_SCHEMA
+
+SUCCEEDED, WITH_FAULTS, FAILED, SKIPPED = "succeeded", "succeeded_with_faults", "failed", "skipped"
+MOST_FAILURES = 100
+
+_COUNTS = (
+    "expanded_size",
+    "record_bytes",
+    "separator_bytes",
+    "unreadable_bytes",
+    "messages",
+    "transactions",
+    "records",
+    "faults",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """A published chunk: its files by table, and its rows of `files`."""
+
+    number: int
+    started: datetime
+    finished: datetime
+    staged: tuple[StagedTable, ...]
+    files: pa.Table
+    fault_counts: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """What is true of a whole job."""
+
+    job_id: str
+    request: BatchRequest
+    dictionary: str
+    spark: str
+    cores: int
+    started: datetime
+
+
+def make_file_rows(
+    job_id: str,
+    files: Sequence[InputFile],
+    totals: Mapping[str, FileTotals],
+    started: datetime,
+    finished: datetime,
+    attempts: int,
+) -> pa.Table:
+    """Make the rows of files that were parsed, or could not be."""
+    rows = []
+    for file in files:
+        ended = totals[file.path]
+        rows.append(
+            {
+                "job_id": job_id,
+                "file_path": file.path,
+                "file_id": ended.file_id or None,
+                "status": FAILED if ended.failed else WITH_FAULTS if ended.faults else SUCCEEDED,
+                "reason": f"{ended.failed}: {ended.reason}" if ended.failed else None,
+                "size": file.listed_size,
+                "version": None if ended.retryable else file.version,
+                "started_at": started,
+                "finished_at": finished,
+                "attempts": attempts,
+                **{name: getattr(ended, name) for name in _COUNTS},
+            }
+        )
+    return pa.Table.from_pylist(rows, FILES_SCHEMA)
+
+
+def make_skip_rows(
+    job_id: str, selection: Selection, records: Sequence[ChunkRecord], started: datetime, finished: datetime
+) -> pa.Table:
+    """Make the rows of duplicates, and of archives whose members are on record.
+
+    An archive with a member that is worth another try gets none, so that the next batch opens it again.
+    """
+    again = {
+        path
+        for record in records
+        for path, version in zip(
+            record.files["file_path"].to_pylist(), record.files["version"].to_pylist(), strict=True
+        )
+        if version is None
+    }
+    skips = [(each.file, each.reason, each.duplicate_of) for each in selection.skipped if not each.known]
+    skips += [
+        (archive, "archive: its members are files of their own", None)
+        for archive in selection.archives
+        if not any(path.startswith(f"{archive.path}!") for path in again)
+    ]
+    rows = [
+        {
+            "job_id": job_id,
+            "file_path": file.path,
+            "file_id": file.file_id or None,
+            "status": SKIPPED,
+            "reason": reason,
+            "duplicate_of": duplicate_of,
+            "size": file.listed_size,
+            "version": file.version,
+            "started_at": started,
+            "finished_at": finished,
+        }
+        for file, reason, duplicate_of in skips
+    ]
+    return pa.Table.from_pylist(rows, FILES_SCHEMA)
+
+
+def compose_manifest(
+    job: JobRecord, selection: Selection, records: Sequence[ChunkRecord], finished: datetime
+) -> dict[str, Any]:
+    """Make the manifest of a batch that came to its end."""
+    statuses = Counter(status for record in records for status in record.files["status"].to_pylist())
+    known = sum(each.known for each in selection.skipped)
+    skipped = sum(not each.known for each in selection.skipped) + known
+    failed, succeeded = statuses[FAILED], statuses[SUCCEEDED] + statuses[WITH_FAULTS]
+    processed = failed + succeeded
+    seconds = max((finished - job.started).total_seconds(), 0.001)
+    size = sum(file.size for file in selection.files)
+    return {
+        "job_id": job.job_id,
+        "status": "completed" if not failed else "partial_success" if succeeded or skipped else "failed",
+        "request": _as_json(asdict(job.request)),
+        "versions": {"al3spark": al3spark.__version__, "dictionary": job.dictionary, "spark": job.spark},
+        "started_at": job.started.isoformat(),
+        "finished_at": finished.isoformat(),
+        "summary": {
+            "total": processed + skipped,
+            "processed": processed,
+            "succeeded": succeeded,
+            "succeeded_with_faults": statuses[WITH_FAULTS],
+            "failed": failed,
+            "skipped": skipped,
+            "bytes": size,
+            "duration_seconds": round(seconds, 3),
+            "vcpu_hours": round(seconds * job.cores / 3600, 6),
+            "files_per_second": round(processed / seconds, 3),
+            "mb_per_second": round(size / 1e6 / seconds, 3),
+            "failure_rate": round(failed / processed, 6) if processed else 0.0,
+        },
+        "tables": _by_table(records),
+        "faults": _by_code(records),
+        "failed_files": _failures(records),
+        "checkpoints": [
+            {
+                "chunk": record.number,
+                "started_at": record.started.isoformat(),
+                "finished_at": record.finished.isoformat(),
+                "files": record.files.num_rows,
+            }
+            for record in records
+        ],
+        "artifacts": [f"_al3spark/jobs/{job.job_id}/plan-{record.number:06}.json" for record in records],
+        "remediation": _remedy(records, failed),
+    }
+
+
+def _by_table(records: Sequence[ChunkRecord]) -> dict[str, dict[str, int]]:
+    tables: dict[str, Counter[str]] = {}
+    for record in records:
+        for staged in record.staged:
+            tables.setdefault(staged.table, Counter()).update(
+                rows=staged.rows, files=1, bytes=staged.file.size
+            )
+    return {table: dict(tables[table]) for table in sorted(tables)}
+
+
+def _by_code(records: Sequence[ChunkRecord]) -> dict[str, dict[str, int]]:
+    """Count faults by category, and in it by code."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        counts.update(dict(record.fault_counts))
+    categories: dict[str, dict[str, int]] = {}
+    for code, count in sorted(counts.items()):
+        categories.setdefault(KINDS[code].category, {})[code] = count
+    return categories
+
+
+def _failures(records: Sequence[ChunkRecord]) -> list[dict[str, str]]:
+    """Name the first files that failed."""
+    failed = [
+        {"file": row["file_path"], "reason": row["reason"]}
+        for record in records
+        for row in record.files.filter(pc.equal(record.files["status"], FAILED)).to_pylist()
+    ]
+    return failed[:MOST_FAILURES]
+
+
+def _remedy(records: Sequence[ChunkRecord], failed: int) -> dict[str, Any]:
+    """Say what running the request again would do for the files that failed."""
+    rows = [record.files.filter(pc.equal(record.files["status"], FAILED)) for record in records]
+    waiting = sum(table["version"].null_count for table in rows)
+    return {
+        "can_retry": waiting > 0,
+        "retry_strategy": "failed_files_only" if waiting else "none",
+        "manual_intervention_required": failed > waiting,
+    }
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _as_json(each) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_as_json(each) for each in value]
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,146 @@
+"""What a batch reads: the listing without what the ledger knows and without duplicates.
+
+In: a listing, a ledger, a Spark session for fingerprints. Out: a `Selection`. Promises: of equal contents one
+file is read, in listing order, unless the ledger has the content already; nothing is dropped without a
+reason.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from al3spark.al3.archives import is_archive
+from al3spark.spark.pipeline import Fingerprint, fingerprint_files
+from al3spark.spark.reading import WHOLE_BYTES
+from al3spark.spark.splits import InputFile
+from al3spark.spark.tasks import ParseTask
+from al3spark.store.ledger import Ledger
+from al3spark.store.places import Place, StoredFile
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is not read.
+
+    `duplicate_of`: the path with the same content. `known`: the ledger says so already.
+    """
+
+    file: InputFile
+    reason: str
+    duplicate_of: str | None = None
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to read and what not, in listing order; `archives`: those whose members are among both."""
+
+    files: tuple[InputFile, ...]
+    skipped: tuple[Skipped, ...]
+    archives: tuple[InputFile, ...] = ()
+
+
+def list_inputs(source: Place, pattern: str) -> tuple[InputFile, ...]:
+    """List the files of a source. StoreError: the source cannot be listed."""
+    return tuple(_as_input(source, file) for file in source.list_files(pattern))
+
+
+def drop_known(files: Sequence[InputFile], ledger: Ledger, again: bool) -> Selection:
+    """Drop what an earlier batch dealt with: path, size and version are the same.
+
+    Files that failed are dropped too unless waiting can help; `again` takes up all that failed.
+    """
+    fresh: list[InputFile] = []
+    skipped: list[Skipped] = []
+    for file, known in zip(files, _look_up(files, ledger), strict=True):
+        if known is None or (again and (known == "failed" or is_archive(file.name))):
+            fresh.append(file)
+        else:
+            reason = "failed before" if known == "failed" else "ingested before"
+            skipped.append(Skipped(file, reason, known=True))
+    return Selection(tuple(fresh), tuple(skipped))
+
+
+def identify_inputs(
+    spark: SparkSession, task: ParseTask, files: Sequence[InputFile], ledger: Ledger, again: bool
+) -> Selection:
+    """Open archives, give ids to what needs one before the parse, and drop contents that are known.
+
+    Files that are read whole get their id in the parse, unless another file has their size: only then can
+    they be equal.
+    """
+    asked = _choose_suspects(files, ledger)
+    prints: dict[int, list[Fingerprint]] = {}
+    for print_ in fingerprint_files(spark, task, [files[number] for number in asked]):
+        prints.setdefault(asked[print_.number], []).append(print_)
+    unknown: list[InputFile] = []
+    for number, file in enumerate(files):
+        unknown += [_with_print(file, print_) for print_ in prints[number]] if number in prints else [file]
+    members = drop_known(unknown, ledger, again) if prints else Selection(tuple(unknown), ())
+    contents = _drop_duplicates(members.files, ledger)
+    archives = tuple(
+        file
+        for number, file in enumerate(files)
+        if any(print_.member not in ("", file.path) for print_ in prints.get(number, ()))
+    )
+    return Selection(contents.files, members.skipped + contents.skipped, archives)
+
+
+def _as_input(source: Place, file: StoredFile) -> InputFile:
+    return InputFile(source.uri(file.name), file.name, file.size, file.size, file.version)
+
+
+def _look_up(files: Sequence[InputFile], ledger: Ledger) -> Iterator[str | None]:
+    """Say for each file how it ended before, None if it is new or is worth another try."""
+    yield from ledger.known(
+        [file.path for file in files],
+        np.array([file.listed_size for file in files], np.int64),
+        [file.version for file in files],
+    )
+
+
+def _choose_suspects(files: Sequence[InputFile], ledger: Ledger) -> list[int]:
+    sizes = np.array([file.size for file in files], np.int64)
+    often = Counter(sizes.tolist())
+    seen = ledger.sizes_known(sizes)
+    return [
+        number
+        for number, file in enumerate(files)
+        if is_archive(file.name)
+        or file.size > WHOLE_BYTES
+        or (file.size and (often[file.size] > 1 or seen[number]))
+    ]
+
+
+def _with_print(file: InputFile, print_: Fingerprint) -> InputFile:
+    failure = (print_.code, print_.message) if print_.code else None
+    inside = bool(print_.member) and print_.member != file.path
+    return replace(
+        file,
+        path=print_.member or file.path,
+        member=print_.member,
+        size=print_.size,
+        listed_size=print_.size if inside else file.listed_size,
+        file_id=print_.file_id,
+        transcoded=print_.transcoded,
+        failure=failure,
+    )
+
+
+def _drop_duplicates(files: Sequence[InputFile], ledger: Ledger) -> Selection:
+    kept: list[InputFile] = []
+    skipped: list[Skipped] = []
+    first: dict[str, str] = {}
+    for file in files:
+        known = ledger.path_of(file.file_id) if file.file_id else None
+        original = known or first.get(file.file_id)
+        if original and file.size:
+            skipped.append(Skipped(file, "same content", duplicate_of=original))
+        else:
+            kept.append(file)
+            if file.file_id:
+                first[file.file_id] = file.path
+    return Selection(tuple(kept), tuple(skipped))

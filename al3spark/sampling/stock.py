@@ -1,0 +1,65 @@
+"""A sender's stock of policies, and the files that are made of it.
+
+In: a sender and a seed. Out: files piece by piece (1MHG, transactions, 3MTG), of about the size wanted.
+Promises: the same seed gives the same stock, whatever is made of it and in whatever order; memory is that of
+the stock, whatever the size of a file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+from al3spark.al3.dictionary import Dictionary
+from al3spark.sampling.policies import draw_policy
+from al3spark.sampling.senders import Sender
+from al3spark.sampling.templates import Template, stamp
+
+_TEMPLATES = 24
+_LONGEST_MESSAGE = 16 << 20  # a trailer counts up to 99,999,999
+
+
+@dataclass(slots=True)
+class Stock:
+    """Policies of one sender, drawn when they are first needed."""
+
+    dictionary: Dictionary
+    sender: Sender
+    seed: int
+    _templates: dict[int, Template] = field(default_factory=dict)
+
+    def write_file(self, rng: Random, size: int, messages: int) -> Iterator[bytes]:
+        """Give the pieces of a file of about `size` bytes as stored: at least so many messages."""
+        if self.sender.lead:
+            yield self.sender.lead
+        done, message_size = 0, min(max(size // messages, 1), _LONGEST_MESSAGE)
+        number = 0
+        while done < size or number < messages:
+            number += 1
+            for piece in self._write_message(rng, min(message_size, max(size - done, 1)), number):
+                done += len(piece)
+                yield piece
+        if self.sender.tail:
+            yield self.sender.tail
+
+    def _write_message(self, rng: Random, size: int, number: int) -> Iterator[bytes]:
+        sender = self.sender
+        header = sender.open_message(self.dictionary, rng, number)
+        groups, characters = 1, int(header[4:7])
+        stored = sender.encode(header)
+        done, sequence = len(stored), 0
+        yield stored
+        while done < size or not sequence:
+            sequence += 1
+            template = self._template(int(rng.random() * _TEMPLATES))
+            transaction = stamp(template, sender, rng, sequence)
+            groups, characters = groups + template.records, characters + template.characters
+            done += len(transaction)
+            yield transaction
+        yield sender.encode(sender.close_message(self.dictionary, groups, characters))
+
+    def _template(self, number: int) -> Template:
+        template = self._templates.get(number)
+        if template is None:
+            rng = Random(f"{self.seed}/{self.sender.code}/{number}")
+            template = self._templates[number] = draw_policy(rng, self.sender, self.dictionary)
+        return template

@@ -1,0 +1,152 @@
+"""Parse, shuffle by table, write: the Spark jobs of a batch.
+
+In: splits of one source. Out: staged files that nobody can see yet, and the totals of every file. Promises:
+the rows in the staged files of each table and split are those that the parse counted, and every file's bytes
+and records add up; otherwise BatchError. Nothing of Spark is used but `range`, `mapInArrow`, one SQL hint and
+`collect`, so the same code runs on 3.5 and 4.x, classic and Connect.
+"""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from al3spark.al3.faults import ERRORS_SCHEMA
+from al3spark.al3.tables import ERRORS_TABLE
+from al3spark.errors import BatchError
+from al3spark.spark.splits import InputFile, Split
+from al3spark.spark.tasks import (
+    BLOCKS,
+    FINGERPRINTS,
+    STAGED,
+    TOTALS,
+    ParseTask,
+    SplitTotals,
+    Task,
+    WriteTask,
+    make_fingerprint,
+    make_parse,
+    make_validate,
+    make_write,
+)
+from al3spark.store.staging import StagedFile
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """A staged file and what it holds."""
+
+    table: str
+    file: StagedFile
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """What the tasks of a chunk did."""
+
+    staged: tuple[StagedTable, ...]
+    totals: tuple[SplitTotals, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is known of a file, or of a member of an archive, before it is parsed."""
+
+    number: int
+    member: str
+    file_id: str
+    size: int
+    transcoded: bool
+    code: str
+    message: str
+
+
+def fingerprint_files(
+    spark: SparkSession, task: ParseTask, files: Sequence[InputFile]
+) -> tuple[Fingerprint, ...]:
+    """Read files, and every member of archives, for their ids; in the order of the files."""
+    if not files:
+        return ()
+    found = _each(spark, len(files), make_fingerprint(task, tuple(files)), FINGERPRINTS).collect()
+    return tuple(sorted((Fingerprint(**row.asDict()) for row in found), key=lambda print_: print_.number))
+
+
+def run_chunk(
+    spark: SparkSession, parse: ParseTask, write: WriteTask, splits: Sequence[Split]
+) -> ChunkResult:
+    """Parse the splits of a chunk and stage its tables. The ids of the splits count from 0 in the chunk."""
+    blocks = _each(spark, len(splits), make_parse(parse, tuple(splits)), BLOCKS)
+    view = f"al3spark_{uuid.uuid4().hex}"
+    blocks.createOrReplaceTempView(view)
+    try:
+        query = f"SELECT /*+ REBALANCE(table_name) */ * FROM {view} SORT BY table_name, split_id, block_no"
+        rows = spark.sql(query).mapInArrow(make_write(write), STAGED).collect()
+    finally:
+        spark.catalog.dropTempView(view)
+    totals = tuple(
+        SplitTotals.from_bytes(bytes(row["totals"])) for row in rows if row["table_name"] == TOTALS
+    )
+    written = [row for row in rows if row["table_name"] != TOTALS]
+    sent = {(split.split_id, table): count for split in totals for table, count in split.rows}
+    kept: Counter[tuple[int, str]] = Counter()
+    for row in written:
+        for split_id, count in json.loads(row["splits"]):
+            kept[split_id, row["table_name"]] += count
+    check_sums(len(splits), totals, sent, kept)
+    return ChunkResult(
+        tuple(
+            StagedTable(
+                row["table_name"], StagedFile(row["final_name"], row["token"], row["size"]), row["rows"]
+            )
+            for row in written
+        ),
+        totals,
+    )
+
+
+def validate_files(
+    spark: SparkSession, task: ParseTask, splits: Sequence[Split], places_per_code: int
+) -> tuple[tuple[SplitTotals, ...], pa.Table]:
+    """Parse and write nothing: the totals, and the first faults of each code in each split."""
+    rows = _each(spark, len(splits), make_validate(task, tuple(splits), places_per_code), BLOCKS).collect()
+    totals = [SplitTotals.from_bytes(bytes(row["payload"])) for row in rows if row["table_name"] == TOTALS]
+    batches = [
+        pa.ipc.read_record_batch(pa.py_buffer(bytes(row["payload"])), ERRORS_SCHEMA)
+        for row in rows
+        if row["table_name"] == ERRORS_TABLE
+    ]
+    return tuple(sorted(totals, key=lambda split: split.split_id)), pa.Table.from_batches(
+        batches, ERRORS_SCHEMA
+    )
+
+
+def check_sums(
+    splits: int,
+    totals: Sequence[SplitTotals],
+    sent: dict[tuple[int, str], int],
+    kept: Counter[tuple[int, str]],
+) -> None:
+    """Raise BatchError unless every split reported, all rows arrived and every file adds up."""
+    reported = sorted(split.split_id for split in totals)
+    if reported != list(range(splits)):
+        raise BatchError(f"{splits} splits were to be parsed, totals came of {len(reported)}")
+    for split_id, table in sorted(sent.keys() | kept.keys()):
+        if sent.get((split_id, table), 0) != kept[split_id, table]:
+            due = sent.get((split_id, table), 0)
+            raise BatchError(
+                f"split {split_id} sent {due} rows to {table}, {kept[split_id, table]} were written"
+            )
+    for split in totals:
+        for file in split.files:
+            if file.imbalance and not file.failed:
+                raise BatchError(f"{file.path} does not add up: {file.imbalance}")
+
+
+def _each(spark: SparkSession, count: int, task: Task, schema: str) -> DataFrame:
+    """Run a function on the numbers 0 to `count` - 1, one task each."""
+    return spark.range(0, count, 1, count).mapInArrow(task, schema)

@@ -1,0 +1,78 @@
+"""Files to splits of about equal bytes, and splits to chunks.
+
+In: the files that a batch reads. Out: splits, one for each task of the parse, and chunks of splits, each one
+published as a whole. Promises: every file is in exactly one split; the order of files is kept, so the same
+listing gives the same splits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_FILE_COST = 64 << 10  # opening a file costs about as much as reading this many bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file to parse, or a member of an archive (`member`, its full path).
+
+    `name`, `version`: as listed by the source. `size`: bytes to parse, out of an archive. `listed_size`:
+    bytes as listed, for a member of a .zip as expanded. `file_id`: "" where the parse finds it out (the file
+    is read whole there). `transcoded`: known for files that are read as a stream. `failure`: a fault code and
+    a message if it is known that the file cannot be parsed.
+    """
+
+    path: str
+    name: str
+    size: int
+    listed_size: int
+    version: str
+    member: str = ""
+    file_id: str = ""
+    transcoded: bool = False
+    failure: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What one task parses."""
+
+    split_id: int
+    files: tuple[InputFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes to read."""
+        return sum(file.size for file in self.files)
+
+
+def pack_splits(files: Iterable[InputFile], split_bytes: int) -> tuple[Split, ...]:
+    """Pack files into splits of at most about `split_bytes`; a larger file is a split of its own."""
+    packs: list[list[InputFile]] = []
+    room = 0
+    for file in files:
+        cost = file.size + _FILE_COST
+        if not packs or cost > room:
+            packs.append([])
+            room = split_bytes
+        packs[-1].append(file)
+        room -= cost
+    return tuple(Split(number, tuple(pack)) for number, pack in enumerate(packs))
+
+
+def choose_split_bytes(files: Sequence[InputFile], cores: int, limit: int) -> int:
+    """Choose a size that gives every core several splits, yet no more than `limit` and no less than 1 MiB."""
+    total = sum(file.size + _FILE_COST for file in files)
+    return max(min(limit, total // (3 * cores) + 1), 1 << 20)
+
+
+def cut_chunks(splits: Sequence[Split], chunk_bytes: int) -> tuple[tuple[Split, ...], ...]:
+    """Cut splits into chunks of about `chunk_bytes`."""
+    chunks: list[list[Split]] = []
+    room = 0
+    for split in splits:
+        if not chunks or split.size > room:
+            chunks.append([])
+            room = chunk_bytes
+        chunks[-1].append(split)
+        room -= split.size
+    return tuple(tuple(chunk) for chunk in chunks)
