@@ -258,7 +258,7 @@ def sample(directory: str, files: int, size_kib: int, seed: int, damage: float) 
     if files < 1 or size_kib < 1 or not 0 <= damage <= 1:
         raise RequestError("--files and --size are at least 1, --damage is 0 to 1")
     report = write_sample(Path(directory), files, size_kib, seed, damage)
-    click.echo(f"{report.files} files, {report.size / 1e6:.1f} MB, {report.broken} broken, in {directory}")
+    click.echo(f"{report.files} files, {report.size / 1e6:.1f} MB, {len(report.broken)} broken, in {directory}")
 
 
 def _print_lines(lines: Sequence[str]) -> None:

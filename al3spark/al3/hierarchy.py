@@ -233,7 +233,8 @@ def _spread(events: Ints, changes: Mask, carried: int) -> tuple[Ints, Ints]:
 def _named(headers: Headers) -> tuple[Ints, Ints, Ints, Mask]:
     """What each record names as its parent; a 9xxx group that names none extends a 5xxx group.
 
-    That one has its level and iteration. The last array marks those that extend: for them it is no fault if there is none.
+    That one has its level and iteration. The last array marks those that extend: for them it is no fault
+    if there is none.
     Source: FORMAT.md, Hierarchy and Meaning (for a 9xxx group that names a parent: the parent it names).
     """
     extends = (headers.parent_groups == _BLANK_GROUP) & headers.is_data & (headers.groups & 0xFF == ord("9"))
@@ -279,5 +280,8 @@ def _latest(candidates: _Seen, chosen: Mask) -> _Seen:
     _, latest = np.unique(keys, axis=1, return_index=True)
     kept = np.sort(at[latest])
     return _Seen(
-        candidates.groups[kept], candidates.levels[kept], candidates.iterations[kept], candidates.offsets[kept]
+        candidates.groups[kept],
+        candidates.levels[kept],
+        candidates.iterations[kept],
+        candidates.offsets[kept],
     )

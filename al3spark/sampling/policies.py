@@ -24,8 +24,9 @@ from al3spark.sampling.templates import (
 )
 from al3spark.sampling.units import add_automobiles, add_dwelling, add_form, buy, draw_day, total
 
-_LINES, _LINE_WEIGHTS = ("AUTOP", "HOME", "DFIRE"), (5, 4, 2)
-_PURPOSES, _PURPOSE_WEIGHTS = ("NBS", "RWL", "PCH", "XLC"), (5, 8, 6, 1)
+# Policies take turns; 8 and 9 have no common factor, so that each line meets each purpose.
+_LINES = ("AUTOP", "HOME", "AUTOP", "DFIRE", "HOME", "AUTOP", "HOME", "AUTOP")
+_PURPOSES = ("RWL", "NBS", "PCH", "RWL", "XLC", "PCH", "RWL", "NBS", "RWL")
 _TERM_DAYS = {"AUTOP": 182, "HOME": 365, "DFIRE": 365}
 _COVERAGES = {
     "AUTOP": invented.AUTO_COVERAGES,
@@ -34,11 +35,10 @@ _COVERAGES = {
 }
 
 
-def draw_policy(rng: Random, sender: Sender, dictionary: Dictionary) -> Template:
-    """Draw a policy, as a transaction that can be stamped."""
+def draw_policy(rng: Random, number: int, sender: Sender, dictionary: Dictionary) -> Template:
+    """Draw the policy with a number, as a transaction that can be stamped."""
     into = Draft(sender, dictionary)
-    line = rng.choices(_LINES, _LINE_WEIGHTS)[0]
-    purpose = rng.choices(_PURPOSES, _PURPOSE_WEIGHTS)[0]
+    line, purpose = _LINES[number % len(_LINES)], _PURPOSES[number % len(_PURPOSES)]
     units = rng.choices((1, 2, 3, 4), (4, 5, 2, 1))[0] if line == "AUTOP" else 1
     bought = tuple(buy(rng, _COVERAGES[line]) for _ in range(units))
     _add_header(into, rng, line, purpose)

@@ -61,5 +61,5 @@ class Stock:
         template = self._templates.get(number)
         if template is None:
             rng = Random(f"{self.seed}/{self.sender.code}/{number}")
-            template = self._templates[number] = draw_policy(rng, self.sender, self.dictionary)
+            template = self._templates[number] = draw_policy(rng, number, self.sender, self.dictionary)
         return template

@@ -79,7 +79,9 @@ def load_ledger(place: Place) -> Ledger:
         if not name.endswith(".parquet"):
             continue
         with place.open_stream(name) as stream:
-            rows = pq.read_table(stream, columns=["file_path", "size", "version", "file_id", "status"]).to_pylist()
+            rows = pq.read_table(
+                stream, columns=["file_path", "size", "version", "file_id", "status"]
+            ).to_pylist()
         for row in rows:
             statuses[row["file_path"], row["size"], row["version"]] = row["status"]
             if row["status"].startswith("succeeded"):

@@ -13,13 +13,12 @@ completes it.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from al3spark.store.disks import (
     ATTEMPTS,
@@ -131,7 +130,7 @@ class _DiskWriter:
         with disk_errors(path):
             self._file = insist(self._open)
 
-    def _open(self) -> io.BufferedWriter:
+    def _open(self) -> BinaryIO:
         make_folder(self._path.parent)
         return self._path.open("xb", buffering=WRITE_BUFFER)
 
