@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 MESSAGE_HEADER, TRANSACTION_HEADER, MESSAGE_TRAILER = b"1MHG", b"2TRG", b"3MTG"
 
 _PREFIX = 7  # designator and length: what it takes to recognise a record
+_MOST_MET = 10_000  # designators remembered
 _GAP = 4096  # how far behind a candidate the next header may be for the walk to resume (assumed)
 _LENGTHS = {b"%03d" % length: length for length in range(LONGEST_RECORD + 1)}
 # Four digits are no designator (assumed): amounts, dates and any file of numbers would be full of them.
@@ -76,6 +77,7 @@ class Framer:
     `unreadable_bytes`.
     """
 
+    known: frozenset[bytes] = frozenset()  # designators that are believed at sight
     record_bytes: int = 0
     separator_bytes: int = 0
     unreadable_bytes: int = 0
@@ -83,7 +85,7 @@ class Framer:
     lost_at: int = -1  # expanded offset at which an unreadable span began, or -1
     position: int = 0  # expanded offset of what the next window is put behind
     _held: bytes = b""
-    _headers: dict[bytes, int] = field(default_factory=dict)  # designators seen -> bytes of their header
+    _headers: dict[bytes, int] = field(default_factory=dict)  # designators met -> bytes of their header
 
     def feed(self, window: bytes, final: bool = False) -> Frames:
         """Frame the next window and what was held back of the one before; `final` with the last one."""
@@ -109,7 +111,7 @@ class Framer:
             return at, True
         if not self.opened:
             opens = data[at : at + 4] in (MESSAGE_HEADER, TRANSACTION_HEADER, MESSAGE_TRAILER)
-            leads = opens or self._leads(data, at, final)
+            leads = opens or self._resumes(data, at, final)
             if leads is None:
                 return at, False
             self.opened = leads
@@ -117,6 +119,8 @@ class Framer:
             return at, True
         if length > left and not final:
             return at, False
+        if len(self._headers) < _MOST_MET:
+            self._headers[data[at : at + 4]] = header_length(data[at : at + 4].decode("ascii"))
         found.starts.append(at)
         found.lengths.append(length)
         found.truncated = length > left
@@ -151,9 +155,9 @@ class Framer:
         return end
 
     def _search(self, data: bytes, at: int, final: bool, found: _Found) -> tuple[int, bool]:
-        """Look for the next header whose length leads to another one; return as `_walk` does."""
+        """Look for the next header that leads to another one; return as `_walk` does."""
         for candidate in _CANDIDATE.finditer(data, at):
-            leads = self._leads(data, candidate.start(), final)
+            leads = self._resumes(data, candidate.start(), final)
             if leads is None:
                 return candidate.start(), False
             if leads:
@@ -174,29 +178,51 @@ class Framer:
         """Length of the record whose header is at `at`, 0 if there is none or its length cannot be."""
         length = _LENGTHS.get(data[at + 4 : at + _PREFIX], 0)
         designator = data[at : at + 4]
-        header = self._headers.get(designator)
-        if header is None:
-            if not _DESIGNATOR.match(designator):
-                return 0
-            header = self._headers[designator] = header_length(designator.decode("ascii"))
-        return length if length >= header else 0
+        header = self._headers.get(designator, 0)
+        if not header and _DESIGNATOR.match(designator):
+            header = header_length(designator.decode("ascii"))
+        return length if header and length >= header else 0
 
-    def _leads(self, data: bytes, at: int, final: bool) -> bool | None:
-        """Whether another header or the end follows the record at `at`; None if more data must tell."""
+    def _resumes(self, data: bytes, at: int, final: bool) -> bool | None:
+        """Whether the walk can go on at `at`; None if more data must tell.
+
+        Another header or the end must follow the record. Chance makes headers out of a parent's designator and
+        iteration, or of dates: so a group that is neither known nor was met in this file must not hold a record
+        that is, and two headers must follow it.
+        """
+        following = self._follow(data, at, final)
+        if following is None or following < 0:
+            return None if following is None else False
+        if self._is_familiar(data[at : at + 4]):
+            return True
+        inside = at + self._length(data, at) + _PREFIX - 1
+        for inner in _CANDIDATE.finditer(data, at + 1, inside):
+            if self._is_familiar(data[inner.start() : inner.start() + 4]):
+                beyond = self._follow(data, inner.start(), final)
+                if beyond is None or beyond >= 0:
+                    return None if beyond is None else False
+        beyond = following if following == len(data) else self._follow(data, following, final)
+        return None if beyond is None else beyond >= 0
+
+    def _is_familiar(self, designator: bytes) -> bool:
+        return designator in self._headers or designator in self.known
+
+    def _follow(self, data: bytes, at: int, final: bool) -> int | None:
+        """Where the header or the end is that follows the record at `at`; -1: nowhere; None: more data must tell."""
         length = self._length(data, at)
         if not length:
-            return False
+            return -1
         end = at + length
         if end > len(data):
-            return False if final else None
+            return -1 if final else None
         following = _separators_end(data, end, min(end + _GAP, len(data)))
         if following - end >= _GAP:
-            return False
+            return -1
         if following == len(data):
-            return True if final else None
+            return following if final else None
         if following + _PREFIX > len(data):
-            return False if final else None
-        return self._length(data, following) > 0
+            return -1 if final else None
+        return following if self._length(data, following) else -1
 
 
 def _separators_end(data: bytes, at: int, limit: int) -> int:

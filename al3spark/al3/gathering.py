@@ -32,6 +32,7 @@ BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
 _PENDING_BYTES = 64 << 20
 _FLAGS = (7, 9, 26, 27, 28, 29)
+_FIELD_ENDS = np.array([0, 4, 7, 8, 9, 10, 12, 16, 26, 27, 28, 29, 30])  # the three that name a parent are one
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,18 @@ class Window:
         if self.has_nuls:
             matrix[matrix == 0] = BLANK
         return matrix
+
+
+def cut_headers(window: Window, positions: Ints, sizes: Ints) -> Bytes:
+    """Cut out the headers of records, of which `sizes` bytes are there. Shape: uint8[n, 30].
+
+    Blank is what a control group does not have, and a field that the end of the file cuts: half an iteration is none.
+    """
+    headers = window.matrix(positions, HEADER)
+    whole = _FIELD_ENDS[np.searchsorted(_FIELD_ENDS, np.minimum(sizes, HEADER), side="right") - 1]
+    _blank_tails(headers, whole)
+    headers[(headers[:, 0] >= ord("0")) & (headers[:, 0] < ord("5")), 10:] = BLANK
+    return headers
 
 
 @dataclass(slots=True)
@@ -172,9 +185,7 @@ class Gatherer:
         raws = [
             window.data[at : at + size] for at, size in zip(positions.tolist(), sizes.tolist(), strict=True)
         ]
-        header = window.matrix(positions, HEADER)
-        _blank_tails(header, np.minimum(sizes, HEADER))
-        header[(header[:, 0] >= ord("0")) & (header[:, 0] < ord("5")), 10:] = BLANK
+        header = cut_headers(window, positions, sizes)
         self._unmapped.append((keys, header, raws))
         self._unmapped_bytes += int(sizes.sum()) + header.nbytes
         if self._unmapped_bytes >= BATCH_BYTES:

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from al3spark.al3.decoding import BLANK, DEFAULT_PIVOT
+from al3spark.al3.decoding import DEFAULT_PIVOT
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.faults import KINDS, FaultLog
 from al3spark.al3.framing import Framer, Frames
-from al3spark.al3.gathering import HEADER, PADDING, Block, Gatherer, Ints, Keys, Window
+from al3spark.al3.gathering import PADDING, Block, Gatherer, Ints, Keys, Window, cut_headers
 from al3spark.al3.hierarchy import Headers, Linker
 from al3spark.al3.squeeze import Expander, Form, OffsetMap
 from al3spark.al3.tables import ERRORS_TABLE
@@ -86,14 +86,17 @@ class SplitParser:
     _gatherer: Gatherer = field(init=False)
     _totals: list[FileTotals] = field(default_factory=list)
     _rows: Counter[int] = field(default_factory=Counter)
+    _known: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         self._gatherer = Gatherer(self.dictionary, self.faults, self.pivot)
+        self._known = frozenset(group.encode("ascii") for group, _ in self.dictionary.titles)
 
     def parse(self, path: str, file_id: str, form: Form, windows: Iterable[bytes]) -> Iterator[Block]:
         """Parse one file; give out the blocks that are full. What `windows` raises passes through."""
         number = self._begin(FileTotals(path, file_id))
-        file = _FileParser(number, Expander(form), Linker(number, self.faults), self._gatherer, self.faults)
+        framer, linker = Framer(self._known), Linker(number, self.faults)
+        file = _FileParser(number, Expander(form), framer, linker, self._gatherer, self.faults)
         for window in windows:
             yield from self._count(file.feed(window))
         yield from self._count(file.feed(b"", final=True))
@@ -149,10 +152,10 @@ class _FileParser:
 
     number: int
     expander: Expander
+    framer: Framer
     linker: Linker
     gatherer: Gatherer
     faults: FaultLog
-    framer: Framer = field(default_factory=Framer)
     size: int = 0
     records: int = 0
     failed: str = ""
@@ -291,9 +294,8 @@ class _FileParser:
 
 
 def _read_headers(window: Window, frames: Frames, offsets: Ints, starts: Ints, sizes: Ints) -> Headers:
-    cells = window.matrix(frames.starts, HEADER)
+    cells = cut_headers(window, frames.starts, sizes)
     is_data = ~((cells[:, 0] >= ord("0")) & (cells[:, 0] < ord("5")))
-    cells[~is_data, 10:] = BLANK
 
     def number(start: int, size: int) -> Ints:
         kind = "<u4" if size == 4 else "<u2"

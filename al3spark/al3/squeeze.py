@@ -86,7 +86,9 @@ class FormScan:
 def detect_form(data: bytes) -> Form:
     """Find the form of a file that is at hand as a whole."""
     scan = FormScan()
-    scan.feed(data, final=True)
+    for at in range(0, len(data), _PIECE):
+        scan.feed(data[at : at + _PIECE])
+    scan.feed(b"", final=True)
     return scan.form
 
 
