@@ -2,8 +2,8 @@
 
 In: the bytes of n records of one group, one row each, blank where a record is shorter than its layout or has
 a NUL. Out: one Arrow array per column, and for each element a mask of the rows whose value does not fit its
-kind (null in the column). Promises: a value is what was sent, or null; never a guess. One decoder per kind, in
-one table. Raises nothing. Source: FORMAT.md, Values.
+kind (null in the column). Promises: a value is what was sent, or null; never a guess. One decoder per kind,
+in one table. Raises nothing. Source: FORMAT.md, Values.
 """
 
 from collections.abc import Callable

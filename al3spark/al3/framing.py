@@ -186,9 +186,9 @@ class Framer:
     def _resumes(self, data: bytes, at: int, final: bool) -> bool | None:
         """Whether the walk can go on at `at`; None if more data must tell.
 
-        Another header or the end must follow the record. Chance makes headers out of a parent's designator and
-        iteration, or of dates: so a group that is neither known nor was met in this file must not hold a record
-        that is, and two headers must follow it.
+        Another header or the end must follow the record. Chance makes headers out of a parent's designator
+        and iteration, or of dates: so a group that is neither known nor was met in this file must not hold a
+        record that is, and two headers must follow it.
         """
         following = self._follow(data, at, final)
         if following is None or following < 0:
@@ -208,7 +208,7 @@ class Framer:
         return designator in self._headers or designator in self.known
 
     def _follow(self, data: bytes, at: int, final: bool) -> int | None:
-        """Where the header or the end is that follows the record at `at`; -1: nowhere; None: more data must tell."""
+        """Where the header or the end is that follows the record at `at`; -1: nowhere; None: wait."""
         length = self._length(data, at)
         if not length:
             return -1

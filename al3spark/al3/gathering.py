@@ -32,7 +32,7 @@ BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
 _PENDING_BYTES = 64 << 20
 _FLAGS = (7, 9, 26, 27, 28, 29)
-_FIELD_ENDS = np.array([0, 4, 7, 8, 9, 10, 12, 16, 26, 27, 28, 29, 30])  # the three that name a parent are one
+_FIELD_ENDS = np.array([0, 4, 7, 8, 9, 10, 12, 16, 26, 27, 28, 29, 30])  # what names a parent is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The expanded bytes that records lie in, padded with `PADDING`; `has_nuls`: there is a NUL among them."""
+    """The expanded bytes that records lie in, padded with `PADDING`; `has_nuls`: a NUL is among them."""
 
     data: bytes
     has_nuls: bool = False
 
     def matrix(self, positions: Ints, width: int) -> Bytes:
-        """Cut `width` bytes out at each position; NUL becomes blank (FORMAT.md, Separators). Shape: uint8[n, width]."""
+        """Cut `width` bytes out at each position, NUL as blank (FORMAT.md, Separators): uint8[n, width]."""
         count = len(self.data) - width + 1
         cells: npt.NDArray[np.void] = np.ndarray((count,), f"V{width}", self.data, strides=(1,))
         matrix = cells[positions].view(np.uint8).reshape(len(positions), width)
@@ -91,7 +91,7 @@ class Window:
 def cut_headers(window: Window, positions: Ints, sizes: Ints) -> Bytes:
     """Cut out the headers of records, of which `sizes` bytes are there. Shape: uint8[n, 30].
 
-    Blank is what a control group does not have, and a field that the end of the file cuts: half an iteration is none.
+    Blank is what a control group does not have, and a field that the end of the file cuts.
     """
     headers = window.matrix(positions, HEADER)
     whole = _FIELD_ENDS[np.searchsorted(_FIELD_ENDS, np.minimum(sizes, HEADER), side="right") - 1]

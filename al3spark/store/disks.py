@@ -78,7 +78,11 @@ class WatchedFile(io.FileIO):
             if version is not None and isinstance(error.__cause__, FileNotFoundError):
                 raise FileChangedError(f"{shown(path)}: gone since it was listed") from error
             raise
-        self._compare()
+        try:
+            self._compare()
+        except StoreError:
+            self.close()
+            raise
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """As of any file."""
@@ -102,7 +106,6 @@ class WatchedFile(io.FileIO):
         with disk_errors(self._path):
             now = version_of(os.fstat(self.fileno()))
         if self._version not in (None, now):
-            self.close()
             raise FileChangedError(
                 f"{shown(self._path)}: changed since it was listed: {self._version}, now {now}"
             )

@@ -217,10 +217,8 @@ def _wait_for_end(
     sleep: Callable[[float], None],
 ) -> None:
     """Return once an owner is dead or has released; BatchError as soon as it shows life."""
-    if is_gone(owner.process):
-        return
     heartbeat, since = place.read(lock_name(owner.epoch, ".heartbeat")), clock()
-    while clock() - since < stale_after_s:
+    while clock() - since < stale_after_s and not is_gone(owner.process):
         sleep(min(1.0, stale_after_s / 20))
         now = _read_owner(place)
         if now is None or now.epoch > owner.epoch or now.released:

@@ -239,7 +239,8 @@ class _LocalPlace:
 
     def discard_staged(self, job_id: str) -> int:
         with disk_errors(path := self._path(f"{STAGING}/{job_id}")):
-            return staging.discard_files(Path(self.root), path.name)
+            count = staging.discard_files(Path(self.root), path.name)
+        return 0 if path == Path(self.root, TEMPORARIES) else count
 
     def staged_jobs(self) -> tuple[str, ...]:
         with disk_errors(path := self._path(STAGING)):

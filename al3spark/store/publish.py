@@ -138,18 +138,15 @@ def recover(place: Place, keep: str, workers: int = WORKERS) -> Recovery:
 
     The caller holds the lock, and has aborted the jobs that might wake up.
     """
-    listed = list(_list_plans(place))
-    done = {(job_id, number) for job_id, number, rest in listed if rest == ".done"}
-    ends: dict[Outcome, list[str]] = {"published": [], "rolled_back": []}
-    for job_id, number, rest in listed:
-        if not rest and (job_id, number) not in done:
-            plan = read_plan(place, job_id, number)
-            if isinstance(plan, Plan):
-                ends[run_plan(place, plan, workers)].append(f"{job_id}/plan-{number:06}")
-            else:
-                place.create_document(plan_name(job_id, number, ".done"), to_json({"outcome": "aborted"}))
+    published, rolled_back = _finish_plans(place, None, workers)
     discarded = sum(place.discard_staged(job_id) for job_id in place.staged_jobs() if job_id != keep)
-    return Recovery(tuple(ends["published"]), tuple(ends["rolled_back"]), discarded)
+    return Recovery(published, rolled_back, discarded)
+
+
+def settle_job(place: Place, job_id: str, workers: int = WORKERS) -> Recovery:
+    """The same for one job, when it ends early: of an open plan no staged file may be discarded."""
+    published, rolled_back = _finish_plans(place, job_id, workers)
+    return Recovery(published, rolled_back, place.discard_staged(job_id))
 
 
 def plan_name(job_id: str, number: int, rest: str = "") -> str:
@@ -162,6 +159,21 @@ def _list_plans(place: Place, job_id: str | None = None) -> Iterable[tuple[str, 
     for name in place.list_names(f"{job_folder(job_id) if job_id else JOBS}/"):
         if found := PLAN_NAME.fullmatch(name):
             yield found["job"], int(found["number"]), found["rest"]
+
+
+def _finish_plans(place: Place, job_id: str | None, workers: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Run all plans that are not done; which of them are published now, and which rolled back."""
+    listed = list(_list_plans(place, job_id))
+    done = {(job, number) for job, number, rest in listed if rest == ".done"}
+    ends: dict[Outcome, list[str]] = {"published": [], "rolled_back": []}
+    for job, number, rest in listed:
+        if not rest and (job, number) not in done:
+            plan = read_plan(place, job, number)
+            if isinstance(plan, Plan):
+                ends[run_plan(place, plan, workers)].append(f"{job}/plan-{number:06}")
+            else:
+                place.create_document(plan_name(job, number, ".done"), to_json({"outcome": "aborted"}))
+    return tuple(ends["published"]), tuple(ends["rolled_back"])
 
 
 def _publish(place: Place, plan: Plan, workers: int) -> Outcome:

@@ -1,4 +1,4 @@
-"""What the tests of the format share: policies to build, a whole parse in one call, a plain expansion to compare with.
+"""What the tests of the format share: policies to build, a whole parse in one call, a plain expansion.
 
 Every person and every policy is invented.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +22,7 @@ DICTIONARY = load_dictionary()
 
 
 def policy(number: int, vehicles: int = 1) -> list[Record]:
-    """One transaction: an auto policy with a vehicle or more, two coverages each, and a group nobody knows."""
+    """One transaction: an auto policy, its vehicles with two coverages each, and a group nobody knows."""
     name = {"format": "P", "first": "ANNA", "last": "MÜLLER" if number % 3 == 2 else "SMITH"}
     records = [
         Record("2TRG", {"transaction_function": "FMG", "transaction_sequence_number": number}, length=204),
@@ -62,8 +63,7 @@ def message(policies: Iterable[int], unit: str = "1", vehicles: int = 1) -> list
 
 def cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """Cut bytes into windows at some offsets."""
-    places = [0, *sorted(cuts), len(data)]
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise([0, *sorted(cuts), len(data)])]
 
 
 def windows(data: bytes, size: int) -> list[bytes]:
@@ -154,7 +154,7 @@ _ESCAPE = {
 
 
 def expand_plainly(data: bytes, transcoded: bool) -> tuple[bytes, list[int]]:
-    """Expand byte by byte (FORMAT.md, Compression): the bytes, and for each the stored offset it came from."""
+    """Expand byte by byte (FORMAT.md, Compression): the bytes, and the stored offset of each."""
     expanded, origins, at = bytearray(), list[int](), 0
     while at < len(data):
         if run := _ESCAPE[transcoded].match(data, at):

@@ -47,7 +47,19 @@ LAYOUTS = Dictionary(
     "",
 )
 _PLACES = re.compile(rb"[0-9][A-Z]{3}[0-9]{3}|\xfa|\xb3|\xc3\xba")
-GARBAGE = (b"", b"\0", b"\r\n", b"garbage", b"\xfa", b"\xfaFF ", b"\xc3\xba400", b"2TRG", b"2TRG204", b"5BPI001", b"\xff" * 40)
+GARBAGE = (
+    b"",
+    b"\0",
+    b"\r\n",
+    b"garbage",
+    b"\xfa",
+    b"\xfaFF ",
+    b"\xc3\xba400",
+    b"2TRG",
+    b"2TRG204",
+    b"5BPI001",
+    b"\xff" * 40,
+)
 
 
 @st.composite
@@ -115,7 +127,11 @@ def rows_of_both(parsed: Parsed) -> tuple[dict[str, pa.Table], dict[str, pa.Tabl
     """The rows of the two files by table, in the order of the file, without what names it."""
     files: tuple[dict[str, pa.Table], dict[str, pa.Table]] = {}, {}
     for table, rows in parsed.tables.items():
-        keys = ["file_id", "record_offset", *(["code", "byte_offset", "element"] if table == "errors" else [])]
+        keys = [
+            "file_id",
+            "record_offset",
+            *(["code", "byte_offset", "element"] if table == "errors" else []),
+        ]
         ordered = rows.sort_by([(key, "ascending") for key in keys])
         count = ordered["file_id"].to_pylist().count("f0")
         own = ordered.drop_columns([each for each in ("file_id", "file_path") if each in rows.column_names])
@@ -134,7 +150,10 @@ def spans_of(tables: dict[str, pa.Table]) -> list[tuple[int, int]]:
             starts, lengths = rows["byte_offset"], rows["byte_length"]
         else:
             starts, lengths = rows["record_offset"], rows["record_length"]
-        spans += [(start, start + length) for start, length in zip(starts.to_pylist(), lengths.to_pylist(), strict=True)]
+        spans += [
+            (start, start + length)
+            for start, length in zip(starts.to_pylist(), lengths.to_pylist(), strict=True)
+        ]
     return sorted(spans)
 
 
@@ -156,7 +175,7 @@ def check_cover(data: bytes, totals: FileTotals, tables: dict[str, pa.Table]) ->
 
 
 def check_links(tables: dict[str, pa.Table]) -> None:
-    """A parent is a record before its child in the same transaction; transactions and messages are what they say."""
+    """A parent is an earlier record of the same transaction; transactions and messages are what they say."""
     names = ("record_offset", "message_offset", "transaction_offset", "parent_offset")
     rows = {
         offset: links
@@ -188,7 +207,9 @@ def check(data: bytes, cuts: Sequence[int]) -> None:
 
 @THOROUGH
 @given(damaged_files(), CUTS)
-def test_damaged_file_stays_covered_and_parses_the_same_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
+def test_damaged_file_stays_covered_and_parses_the_same_however_it_is_cut(
+    data: bytes, cuts: list[int]
+) -> None:
     check(data, cuts)
 
 

@@ -88,7 +88,12 @@ def test_faults_become_rows_with_the_id_and_path_of_their_file() -> None:
     )
     first = {"record_offset": 0, "byte_offset": 3, "byte_length": 1, "raw": "9A"}
     second = {"record_offset": 10, "byte_offset": 13, "byte_length": 11, "raw": "A9"}
-    of_file = {"severity": "error", "category": "file", "code": "FILE_EMPTY", "message": "the file has no bytes"}
+    of_file = {
+        "severity": "error",
+        "category": "file",
+        "code": "FILE_EMPTY",
+        "message": "the file has no bytes",
+    }
     assert batch.to_pylist() == [
         {"file_id": "id1", "file_path": "path1"} | value | first,
         {"file_id": "id0", "file_path": "path0"} | value | second,

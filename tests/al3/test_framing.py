@@ -142,7 +142,9 @@ def test_file_without_a_header_that_leads_to_another_is_one_unreadable_span(text
         (b"junk5BPI040 more junk", []),
     ],
 )
-def test_walk_resumes_at_the_next_header_that_leads_to_another(garbage: bytes, bad_lengths: list[int]) -> None:
+def test_walk_resumes_at_the_next_header_that_leads_to_another(
+    garbage: bytes, bad_lengths: list[int]
+) -> None:
     framed = frame(HEAD + TRANSACTION + garbage + POLICY + TRAILER)
     end = 22 + len(garbage)
     assert framed.records == [(0, 10), (10, 12), (end, 35), (end + 35, 10)]
@@ -187,6 +189,7 @@ def test_last_record_may_run_past_the_end(left: int) -> None:
     assert framed.truncated is whole_header
     assert framed.records == ([(0, 10), (10, 35)] if whole_header else [(0, 10)])
     assert framed.spans == ([] if whole_header else [(10, 10 + left)])
+    assert framed.bad_lengths == []
     assert framed.record_bytes + framed.unreadable_bytes == 10 + left
 
 
@@ -247,7 +250,9 @@ def test_small_damaged_file_is_what_the_tests_of_windows_need() -> None:
 
 
 PARTS = st.one_of(
-    st.sampled_from([HEAD, TRANSACTION, POLICY, CARRIER, TRAILER, b"\r\n", b"\0\x1a", b"\xef\xbb\xbf", b" " * 4096]),
+    st.sampled_from(
+        [HEAD, TRANSACTION, POLICY, CARRIER, TRAILER, b"\r\n", b"\0\x1a", b"\xef\xbb\xbf", b" " * 4096]
+    ),
     st.sampled_from([b"5BPI003", b"junk 5BPI040 x", b"5BPI999", POLICY[:9], b"2TRG", b"\xef", b"0000000"]),
     st.binary(max_size=12),
 )
@@ -258,7 +263,9 @@ def test_every_byte_is_covered_whatever_the_bytes_and_windows(data: bytes, cuts:
     framed = frame(data)
     ends = [(start, min(start + length, len(data))) for start, length in framed.records]
     covered = sorted(ends + framed.spans)
-    between = zip([0, *(end for _, end in covered)], [*(start for start, _ in covered), len(data)], strict=True)
+    between = zip(
+        [0, *(end for _, end in covered)], [*(start for start, _ in covered), len(data)], strict=True
+    )
     assert all(start <= end for start, end in covered)
     gaps = [data[end:start] for end, start in between]
     assert all(not gap.replace(b"\xef\xbb\xbf", b"").strip(bytes(range(0x30))) for gap in gaps)
@@ -283,12 +290,27 @@ def test_hot_loop_and_careful_walk_find_the_same() -> None:
     assert frame(*cut(data, range(40, len(data), 40))) == frame(data)
 
 
+@pytest.mark.parametrize("size", [999, 1500, 2100, 3300])
+def test_records_of_the_greatest_length_are_not_taken_before_they_are_there(size: int) -> None:
+    longest = b"5BPI999" + b"x" * 992
+    data = HEAD + longest * 12 + TRAILER
+    framed = frame(*cut(data, range(size, len(data), size)))
+    assert framed.records == [(0, 10), *((10 + 999 * at, 999) for at in range(12)), (11998, 10)]
+
+
 def test_parent_reference_in_a_damaged_record_is_no_header() -> None:
     child = b"5PAYxxx   F20001" + b"5BPIF11001    " + b"A" * 50  # BPIF, 110: and 110 bytes on stands a header
     filler = b"5BPI047   " + b"B" * 37
     assert (child + filler).index(b"BPIF110") + 110 == len(child + filler)
     framed = frame(HEAD + TRANSACTION + child + filler + POLICY + TRAILER)
     assert framed.spans == [(22, 22 + len(child))]
+
+
+def test_group_that_was_met_in_the_file_resumes_the_walk_if_one_header_follows() -> None:
+    unknown = b"ZZZ1040" + b"." * 33
+    framed = frame(HEAD + unknown + b"junk!" + unknown + b"5BPI035 oops" + POLICY + TRAILER)
+    assert framed.spans[0] == (50, 55)
+    assert framed.records[2] == (55, 40)
 
 
 def test_group_that_nobody_knows_resumes_the_walk_only_if_two_headers_follow() -> None:

@@ -9,7 +9,7 @@ from al3spark.al3.dictionary import Dictionary, Element, Layout
 from al3spark.al3.faults import FaultLog
 from al3spark.al3.gathering import BATCH_BYTES, PADDING, Block, Gatherer, Keys, Window
 from al3spark.al3.squeeze import OffsetMap
-from tests.al3.samples import Parsed, parse
+from tests.al3.samples import Parsed, parse, windows
 
 NOTES = Layout(
     "5NOT",
@@ -84,10 +84,16 @@ def test_control_group_has_no_level_iteration_or_parent_whatever_its_bytes() -> 
         (b"   B10001" + b" " * 10 + b"C   ", "  C"),
         (b"a bB10001" + b" " * 10 + b"cdef", "abcdef"),
         (b"\0\0\0B10001" + b"\0" * 14, None),
+        (b"   B10001" + b" " * 12 + b"\r\n", "    \r\n"),
     ],
 )
 def test_header_flags_are_the_bytes_that_are_blank_in_every_source(header: bytes, flags: str | None) -> None:
     assert parse_records(note(BODY, header)).rows("notes", "header_flags") == [(flags,)]
+
+
+def test_header_ends_with_its_own_bytes_though_they_look_like_a_line_end() -> None:
+    parsed = parse_records(note(b"", b"   B10001" + b" " * 12 + b"\r\n"))
+    assert parsed.rows("notes", "header_flags", "extra_bytes") == [("    \r\n", None)]
 
 
 def test_nul_is_a_blank_in_header_and_values() -> None:
@@ -212,6 +218,29 @@ def test_record_cut_off_by_the_end_of_the_file_is_kept_as_it_is() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("left", "columns"),
+    [
+        (8, (None, None, None, None, None, None)),
+        (9, ("8", None, None, None, None, None)),
+        (11, ("8", None, None, None, None, None)),
+        (14, ("8", "B1", None, None, None, None)),
+        (19, ("8", "B1", 1234, None, None, None)),
+        (25, ("8", "B1", 1234, None, None, None)),
+        (26, ("8", "B1", 1234, "5NOT", "F2", 5678)),
+    ],
+)
+def test_header_field_that_the_end_of_the_file_cuts_is_null_and_no_fault(
+    left: int, columns: tuple[object, ...]
+) -> None:
+    first = note(BODY, b" 8 F25678" + b" " * 14)
+    last = note(BODY, b" 8 B11234" + b"5NOTF25678    ")
+    parsed = parse_records(first, last[:left])
+    assert parsed.rows("unmapped_groups", *LEADING[5:-1]) == [columns]
+    assert parsed.rows("unmapped_groups", "parent_offset") == [(13 if left >= 26 else None,)]
+    assert parsed.faults() == [("RECORD_TRUNCATED", 78)]
+
+
 WRONG = note(BODY.replace(b"00042", b"4 x2 ").replace(b"20240229", b"20240230"))
 COLUMNS = ("code", "message", "group_code", "element", "element_id", "byte_offset", "byte_length", "raw")
 
@@ -227,9 +256,11 @@ def test_value_that_does_not_fit_is_reported_with_its_place_and_shape() -> None:
 
 
 def test_place_of_a_value_is_one_of_the_original_file() -> None:
-    squeezed = squeeze(TRG + note(BODY) + WRONG)
-    places = [each[-3] for each in parse(squeezed, dictionary=DICTIONARY).rows("errors", *COLUMNS)]
-    assert [squeezed[at : at + 4] for at in places] == [b"4 x2", b"2024"]
+    squeezed = squeeze(TRG + note(BODY) + WRONG + note(BODY) * 3)
+    for size in (30, 1000):
+        parsed = parse(windows(squeezed, size), dictionary=DICTIONARY)
+        places = [each[-3] for each in parsed.rows("errors", *COLUMNS)]
+        assert [squeezed[at : at + 4] for at in places] == [b"4 x2", b"2024"]
     parsed = parse(transcode(TRG + note(BODY.replace(b"REM", b"R\xc9M")) + WRONG), dictionary=DICTIONARY)
     assert [each[-3:-1] for each in parsed.rows("errors", *COLUMNS)] == [(113, 5), (118, 8)]
 
@@ -247,7 +278,9 @@ def keys(count: int, files: int = 0, maps: int = 0) -> Keys:
     numbers = np.arange(count)
     nothing = np.full(count, -1)
     lengths = np.full(count, 65)
-    return Keys(np.full(count, files), numbers, lengths, nothing, nothing, nothing, numbers, np.full(count, maps))
+    return Keys(
+        np.full(count, files), numbers, lengths, nothing, nothing, nothing, numbers, np.full(count, maps)
+    )
 
 
 def add_notes(gatherer: Gatherer, count: int, file: int = 0) -> Iterator[Block]:
@@ -276,11 +309,21 @@ def test_batches_are_of_bounded_size_and_hold_every_row_in_order() -> None:
     assert sum(block.batch.num_rows for block in blocks) == 35000
     offsets = [offset for block in blocks for offset in block.batch["record_offset"].to_pylist()]
     assert offsets == list(range(7000)) * 5
+    assert gatherer._pending_bytes == 0
+
+
+def test_bytes_beyond_the_layout_stay_with_their_record_over_batches() -> None:
+    records = [note(BODY + b"%d" % number) if number % 3 else note(BODY) for number in range(20000)]
+    parsed = parse(windows(TRG + b"".join(records), 100_000), dictionary=DICTIONARY)
+    extras = [extra for _, extra in sorted(parsed.rows("notes", "record_offset", "extra_bytes"))]
+    assert extras == [b"%d" % number if number % 3 else None for number in range(20000)]
 
 
 def test_rows_of_wide_groups_come_in_smaller_batches() -> None:
     elements = [Element("5WID", f"e{start}", start, 3, "amount", 2) for start in range(30, 999, 3)]
-    gatherer = Gatherer(Dictionary((Layout("5WID", "wide", "", tuple(elements)),), (), ""), FaultLog(), file_ids=["a"])
+    gatherer = Gatherer(
+        Dictionary((Layout("5WID", "wide", "", tuple(elements)),), (), ""), FaultLog(), file_ids=["a"]
+    )
     window = Window(b"5WID999" + b" " * 992 + PADDING)
     number = gatherer.add_map(OffsetMap(*[np.zeros(1, np.int64)] * 4))
     positions, sizes = np.zeros(2000, np.int64), np.full(2000, 999)
@@ -295,7 +338,10 @@ def test_unmapped_records_come_in_batches_of_bounded_size() -> None:
     number = gatherer.add_map(OffsetMap(*[np.zeros(1, np.int64)] * 4))
     positions, sizes = np.zeros(1000, np.int64), np.full(1000, 999)
     counts = [
-        sum(block.batch.num_rows for block in gatherer.add_unmapped(window, positions, sizes, keys(1000, 0, number)))
+        sum(
+            block.batch.num_rows
+            for block in gatherer.add_unmapped(window, positions, sizes, keys(1000, 0, number))
+        )
         for _ in range(10)
     ]
     assert counts == [0, 0, 0, 0, 5000, 0, 0, 0, 0, 5000]

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +37,7 @@ CVA = data("6CVA", "W1", 1, ("5VEH", "R1", 1))
 
 @dataclass
 class Linked:
-    """Where records hang: numbers of items of the sequence, None for null. `faults`: code and number of the item."""
+    """Where records hang: numbers of items, None for null. `faults`: code and number of the item."""
 
     messages: list[int | None] = field(default_factory=list)
     transactions: list[int | None] = field(default_factory=list)
@@ -88,7 +89,9 @@ def link_window(linker: Linker, records: list[bytes], starts: list[int], span_at
 
     def numbers(begin: int, end: int) -> np.ndarray:
         blank = b" " * (end - begin)
-        fields = [record[begin:end] if header_length(record[:4].decode()) >= end else blank for record in records]
+        fields = [
+            record[begin:end] if header_length(record[:4].decode()) >= end else blank for record in records
+        ]
         return np.array([int.from_bytes(each, "little") for each in fields])
 
     headers = Headers(
@@ -178,6 +181,7 @@ def test_parent_is_never_one_of_an_earlier_transaction() -> None:
     linked = link([MHG, TRG, BIS, TRG, BPI, replace(BPI, parent=("5BIS", "B1", 2)), MTG])
     assert linked.parents[4:6] == [None, None]
     assert linked.faults == [("PARENT_MISSING", 4), ("PARENT_MISSING", 5)]
+    assert link([TRG, BIS, TRG], [BPI]).parents[3] is None
 
 
 def test_extension_without_a_named_parent_hangs_at_the_group_it_extends() -> None:
@@ -234,9 +238,15 @@ def test_each_unreadable_span_that_may_hide_a_transaction_is_one_fault() -> None
 
 
 @pytest.mark.parametrize("after", [TRG, MHG, MTG])
-def test_unreadable_span_right_before_a_control_group_of_the_envelope_hides_no_transaction(after: Record) -> None:
+def test_unreadable_span_right_before_a_control_group_of_the_envelope_hides_no_transaction(
+    after: Record,
+) -> None:
     linked = link([MHG, TRG, BIS, None, after])
     assert ("TRANSACTION_UNCERTAIN", 4) not in linked.faults
+
+
+def test_records_after_a_trailer_that_an_unreadable_span_precedes_are_outside_of_a_transaction() -> None:
+    assert link([MHG, TRG, BIS, None, MTG, BIS]).faults == [("RECORD_OUTSIDE_TRANSACTION", 5)]
 
 
 def test_unreadable_span_before_a_trailer_leaves_its_message_unknown() -> None:
@@ -279,6 +289,7 @@ CHARACTERS = control("1MHG", b" " * 87 + b"2")
         (GROUPS, b"00000004", True),
         (GROUPS, b"4       ", True),
         (GROUPS, b"0000004\0", True),
+        (GROUPS, b"0000003\0", False),
         (GROUPS, b"00000003", False),
         (GROUPS, b"00000157", False),
         (CHARACTERS, b"00000157", True),  # 98 + 10 + 31 + 18
@@ -292,6 +303,10 @@ CHARACTERS = control("1MHG", b" " * 87 + b"2")
 def test_trailer_tells_how_much_there_is_in_its_message(head: Record, total: bytes, fits: bool) -> None:
     linked = link([head, TRG, BIS, control("3MTG", total)])
     assert linked.faults == ([] if fits else [("TRAILER_COUNT_MISMATCH", 3)])
+
+
+def test_short_message_header_does_not_take_its_count_unit_from_the_next_record() -> None:
+    assert link([MHG, control("2TRG", b"1" * 200), control("3MTG", b"00000238")]).faults == []
 
 
 def test_trailer_counts_its_own_message_only() -> None:
@@ -318,7 +333,9 @@ def test_fault_names_the_group_and_its_place() -> None:
     link_window(Linker(0, log), records, [0, 10], [])
     batch = log.take(FILES, FILES)
     assert batch is not None
-    assert batch.select(["code", "group_code", "record_offset", "byte_offset", "byte_length"]).to_pylist() == [
+    assert batch.select(
+        ["code", "group_code", "record_offset", "byte_offset", "byte_length"]
+    ).to_pylist() == [
         {
             "code": "PARENT_MISSING",
             "group_code": "5VEH",
@@ -354,7 +371,9 @@ def link_plainly(items: list[Item]) -> Linked:
         pending = False
         linked.messages.append(message if isinstance(message, int) else None)
         linked.transactions.append(transaction if isinstance(transaction, int) else None)
-        linked.parents.append(find_plainly(item, number, seen, linked) if isinstance(transaction, int) else None)
+        linked.parents.append(
+            find_plainly(item, number, seen, linked) if isinstance(transaction, int) else None
+        )
         if item.group == "3MTG":
             message = None
         seen.append((item.group, item.level, item.iteration, number))
@@ -389,7 +408,7 @@ ITEMS = st.one_of(
 def test_links_are_those_of_a_plain_walk_however_windows_are_cut(items: list[Item], cuts: set[int]) -> None:
     # The framer gives a span in the window of the record that follows it.
     places = [0, *(at for at in sorted(cuts) if at < len(items) and items[at - 1] is not None), len(items)]
-    linked = link(*[items[start:end] for start, end in zip(places, places[1:], strict=False)])
+    linked = link(*[items[start:end] for start, end in pairwise(places)])
     expected = link_plainly(items)
     assert linked.messages == expected.messages
     assert linked.transactions == expected.transactions

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from al3spark.al3.building import Record, Separator, build_file, build_record, squeeze, transcode
-from al3spark.al3.dictionary import NAME_PARTS, Element, Layout
+from al3spark.al3.dictionary import Element, Layout
 from al3spark.al3.parsing import FileTotals, SplitParser
 from al3spark.al3.squeeze import Form
 from tests.al3.samples import DICTIONARY, Parsed, as_sets, cut, message, of_file, parse, windows
@@ -25,7 +25,14 @@ NAMES = (
         (f"{'DR':8}{'ANNA B':27}{'MÜLLER':20}III", "P", "DR", "ANNA B", None, "MÜLLER", "III"),
     ),
     (
-        {"format": "F", "prefix": "P" * 8, "first": "F" * 16, "middle": "M" * 11, "last": "L" * 20, "suffix": "S" * 4},
+        {
+            "format": "F",
+            "prefix": "P" * 8,
+            "first": "F" * 16,
+            "middle": "M" * 11,
+            "last": "L" * 20,
+            "suffix": "S" * 4,
+        },
         (
             "P" * 8 + "F" * 16 + "M" * 11 + "L" * 20 + "S" * 4,
             *("F", "P" * 8, "F" * 16, "M" * 11, "L" * 20, "S" * 4),
@@ -50,13 +57,20 @@ def values_of(element: Element) -> tuple[object, ...]:
     by_kind: dict[str, tuple[object, ...]] = {
         "integer": whole_numbers(element.length),
         "decimal": (Decimal(10**element.length - 1).scaleb(-element.scale), least, Decimal(0), None),
-        "amount": (most.scaleb(-element.scale), -most.scaleb(-element.scale), least, -least, Decimal(0), None),
+        "amount": (
+            most.scaleb(-element.scale),
+            -most.scaleb(-element.scale),
+            least,
+            -least,
+            Decimal(0),
+            None,
+        ),
         "flag": (True, False, None),
         "date_yymmdd": (date(1951, 1, 1), date(2050, 12, 31), date(2000, 2, 29), date(1999, 10, 9), None),
         "date_ccyymmdd": (date(1, 1, 1), date(9999, 12, 31), date(2000, 2, 29), date(1969, 12, 31), None),
         "month_mmyy": (date(1951, 1, 1), date(2050, 12, 1), date(2000, 10, 1), None),
         "time_hhmm": ("00:00", "23:59", "09:05", None),
-        "timestamp": (datetime(1951, 1, 1), datetime(2050, 12, 31, 23, 59, 59, 900_000), None),
+        "timestamp": (*map(datetime.fromisoformat, ("1951-01-01", "2050-12-31T23:59:59.900")), None),
     }
     return by_kind.get(element.kind, texts(element.length))
 
@@ -90,7 +104,9 @@ def test_built_values_of_every_element_of_the_dictionary_come_back(layout: Layou
     assert parsed.totals[0].imbalance == ""
     for element in layout.elements:
         offered = len(NAMES) if element.kind == "name" else len(set(values_of(element)))
-        assert len({str(record.values[element.name]) for record, _ in records}) >= min(offered, 3 - (element.length < 2))
+        assert len({str(record.values[element.name]) for record, _ in records}) >= min(
+            offered, 3 - (element.length < 2)
+        )
 
 
 @pytest.mark.parametrize("layout", DICTIONARY.layouts, ids=lambda layout: layout.group)
@@ -102,7 +118,11 @@ def test_every_group_of_the_dictionary_may_end_after_any_element(layout: Layout)
         for element in layout.elements
     }
     records = [
-        Record(layout.group, {each.name: full[each.name] for each in layout.elements if each.end <= end}, length=end)
+        Record(
+            layout.group,
+            {each.name: full[each.name] for each in layout.elements if each.end <= end},
+            length=end,
+        )
         for end in ends
     ]
     parsed = parse(build_file(records, DICTIONARY))
@@ -121,7 +141,14 @@ def test_header_fields_come_back(group: str) -> None:
     control = group == "2TRG"
     header = {} if control else {"level": "W1", "iteration": 1001, "parent": ("5VEH", "R1", 9999)}
     built = build_record(Record(group, version="D", **header), layout)
-    names = ("group_version", "processing_level", "iteration", "parent_group", "parent_level", "parent_iteration")
+    names = (
+        "group_version",
+        "processing_level",
+        "iteration",
+        "parent_group",
+        "parent_level",
+        "parent_iteration",
+    )
     expected = ("D", *[None] * 5) if control else ("D", "W1", 1001, "5VEH", "R1", 9999)
     assert parse(built).rows(layout.table, *names) == [expected]
 
@@ -192,7 +219,11 @@ def test_coded_file_gives_the_rows_of_the_plain_one(form: str, size: int) -> Non
 def test_record_offset_is_where_the_record_lies_in_the_stored_file(form: str) -> None:
     stored = CODED[form]
     parsed = parse(stored)
-    for table, designator, count in (("transactions", b"2TRG", 3), ("vehicles", b"5VEH", 6), ("messages", b"1MHG", 1)):
+    for table, designator, count in (
+        ("transactions", b"2TRG", 3),
+        ("vehicles", b"5VEH", 6),
+        ("messages", b"1MHG", 1),
+    ):
         places = {offset for (offset,) in parsed.rows(table, "record_offset")}
         assert len(places) == count
         assert {stored[at : at + 4] for at in places} == {designator}
@@ -234,7 +265,9 @@ DAMAGED = (
 @pytest.mark.parametrize("size", [1, 7, 64, 4096])
 def test_windows_do_not_change_rows_and_faults(size: int) -> None:
     whole = parse(DAMAGED)
-    assert {"BYTES_UNREADABLE", "LENGTH_INVALID", "TRANSACTION_UNCERTAIN"} <= {code for code, _ in whole.faults()}
+    assert {"BYTES_UNREADABLE", "LENGTH_INVALID", "TRANSACTION_UNCERTAIN"} <= {
+        code for code, _ in whole.faults()
+    }
     piecemeal = parse(windows(DAMAGED, size))
     assert as_sets(piecemeal) == as_sets(whole)
     assert piecemeal.totals == whole.totals
@@ -247,7 +280,11 @@ CORPUS = [
     b"",
     b"no AL3 at all",
     FILE[:-300],
-    *(build_file(message([4, 5], unit, vehicles=30), DICTIONARY, each) for each in Separator for unit in "12"),
+    *(
+        build_file(message([4, 5], unit, vehicles=30), DICTIONARY, each)
+        for each in Separator
+        for unit in "12"
+    ),
 ]
 
 
@@ -298,10 +335,15 @@ def test_totals_tell_what_became_of_a_file() -> None:
     ("totals", "imbalance"),
     [
         (FileTotals("", "", size=3, expanded_size=3, literal_bytes=3, record_bytes=3, records=1, rows=1), ""),
-        (FileTotals("", "", size=3, literal_bytes=1, coded_bytes=1, expanded_size=1, record_bytes=1), "stored bytes: 2 of 3"),
+        (
+            FileTotals("", "", size=3, literal_bytes=1, coded_bytes=1, expanded_size=1, record_bytes=1),
+            "stored bytes: 2 of 3",
+        ),
         (FileTotals("", "", expanded_size=3, record_bytes=3), "expanded bytes: 0 of 3"),
         (
-            FileTotals("", "", size=9, literal_bytes=9, expanded_size=9, separator_bytes=1, unreadable_bytes=2),
+            FileTotals(
+                "", "", size=9, literal_bytes=9, expanded_size=9, separator_bytes=1, unreadable_bytes=2
+            ),
             "covered bytes: 3 of 9",
         ),
         (FileTotals("", "", records=2, rows=1), "rows: 1 of 2"),
@@ -328,7 +370,9 @@ def test_imbalance_says_which_sum_does_not_add_up(totals: FileTotals, imbalance:
 def test_file_that_is_none_is_one_fault_and_no_row(data: bytes, code: str) -> None:
     parsed = parse(data)
     assert set(parsed.tables) == {"errors"}
-    assert parsed.rows("errors", "code", "file_id", "file_path", "record_offset") == [(code, "f0", "f0", None)]
+    assert parsed.rows("errors", "code", "file_id", "file_path", "record_offset") == [
+        (code, "f0", "f0", None)
+    ]
     (totals,) = parsed.totals
     assert (totals.failed, totals.records, totals.size, totals.imbalance) == (code, 0, len(data), "")
 
@@ -340,7 +384,10 @@ def test_file_that_could_not_be_read_is_a_fault_of_its_own() -> None:
     errors = [block.batch for block in parser.flush() if block.table == "errors"]
     (row,) = [row for batch in errors for row in batch.to_pylist() if row["code"] == "FILE_UNREADABLE"]
     assert (row["file_id"], row["file_path"], row["message"]) == ("id1", "bad", "permission denied")
-    assert [(totals.path, totals.failed) for totals in parser.totals()] == [("good", ""), ("bad", "FILE_UNREADABLE")]
+    assert [(totals.path, totals.failed) for totals in parser.totals()] == [
+        ("good", ""),
+        ("bad", "FILE_UNREADABLE"),
+    ]
 
 
 def test_file_that_changed_while_it_was_read_fails_with_the_rows_it_has() -> None:
@@ -388,14 +435,28 @@ def test_unreadable_bytes_are_one_fault_with_their_place() -> None:
     data = FILE[:161] + b"garbage" + FILE[161:]
     columns = ("record_offset", "byte_offset", "byte_length", "group_code", "raw")
     for size in (1, 50, 1 << 20):
-        assert parse(windows(data, size)).rows_of("BYTES_UNREADABLE", *columns) == [(None, 161, 7, None, None)]
+        assert parse(windows(data, size)).rows_of("BYTES_UNREADABLE", *columns) == [
+            (None, 161, 7, None, None)
+        ]
 
 
 def test_invalid_length_is_a_fault_with_its_place() -> None:
     data = FILE[:161] + b"5BPI012" + b" " * 30 + FILE[161:]
     errors = parse(data).rows("errors", "code", "record_offset", "byte_offset", "byte_length")
     assert ("LENGTH_INVALID", 161, 165, 3) in errors
+    squeezed = squeeze(data)
+    place = squeezed.index(b"5BPI012")
+    assert ("LENGTH_INVALID", place, place + 4, 3) in parse(squeezed).rows(
+        "errors", "code", "record_offset", "byte_offset", "byte_length"
+    )
     assert ("BYTES_UNREADABLE", None, 161, 37) in errors
+
+
+@pytest.mark.parametrize("size", [50, 1 << 20])
+def test_message_that_ends_in_garbage_may_have_had_a_trailer(size: int) -> None:
+    without = FILE[:-20]
+    assert ("TRAILER_MISSING", 0) in parse(windows(without, size)).faults()
+    assert ("TRAILER_MISSING", 0) not in parse(windows(without + b"garbage", size)).faults()
 
 
 def test_pivot_reaches_the_values() -> None:

@@ -13,7 +13,8 @@ PLAIN, TRANSCODED = Form(), Form(transcoded=True)
 
 # One of everything, and pairs that touch.
 MIXED = (
-    b"\xfa30 \xfa05?ab\xb302 \xfaFFx\xfa0G \xfa\xfa030z\xc3\xba02 \xc3\xba\xc3\xa9\xe2\x80\x99\xc2\xb301?\xc2\xb3\xfa1"
+    b"\xfa30 \xfa05?ab\xb302 \xfaFFx\xfa0G \xfa\xfa030z"
+    b"\xc3\xba02 \xc3\xba\xc3\xa9\xe2\x80\x99\xc2\xb301?\xc2\xb3\xfa1"
 )
 
 
@@ -63,7 +64,11 @@ def test_escape_becomes_its_run(escape: bytes, form: Form, code: bytes, run: byt
     expanded, expander = expand([b"a" + escape + code + b"z"], form)
     assert expanded == b"a" + run + b"z"
     assert origins_of(expander) == [0, *[1] * len(run), 4 + len(escape)]
-    assert (expander.literal_bytes, expander.coded_bytes, expander.run_bytes) == (2, len(escape) + 3, len(run))
+    assert (expander.literal_bytes, expander.coded_bytes, expander.run_bytes) == (
+        2,
+        len(escape) + 3,
+        len(run),
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,7 @@ def test_real_letter_is_left_alone(data: bytes) -> None:
         ("JESúS", b"JES\xfaS"),
         ("ú3 x", b"\xfa3 x"),
         ("m³", b"m\xb3"),
-        ("€’–Ž", b"\x80\x92\x96\x8e"),
+        ("€\u2019\u2013Ž", b"\x80\x92\x96\x8e"),
         ("\x81\x9d", b"\x81\x9d"),
         ("ÿ", b"\xff"),
         ("ő", "ő".encode()),
@@ -112,7 +117,7 @@ def test_transcoded_letter_becomes_one_byte_and_others_stay(data: str, expected:
 
 
 def test_original_offset_of_a_transcoded_letter_is_its_first_byte() -> None:
-    _, expander = expand(["aé’z".encode()], TRANSCODED)
+    _, expander = expand(["aé\u2019z".encode()], TRANSCODED)
     assert origins_of(expander) == [0, 1, 3, 6]
 
 
@@ -140,7 +145,18 @@ def test_windows_may_be_single_bytes(form: Form) -> None:
 
 PIECES = st.sampled_from(
     [
-        *(b"\xfa", b"\xb3", b"\xc3\xba", b"\xc2\xb3", b"\xc3", b"\xba", b"\xe2", b"\x80", b"\xe2\x80\x99", b"\xc3\xa9"),
+        *(
+            b"\xfa",
+            b"\xb3",
+            b"\xc3\xba",
+            b"\xc2\xb3",
+            b"\xc3",
+            b"\xba",
+            b"\xe2",
+            b"\x80",
+            b"\xe2\x80\x99",
+            b"\xc3\xa9",
+        ),
         *(b"0", b"1", b"A", b"f", b" ", b"?", b"xyz", b"10 ", b"\0", b"\r\n"),
         *(b"\xfa05 ", b"\xfa00 ", b"\xb30a0", b"\xc3\xba0A?", b"\xc2\xb3020", b"\xef\xbb\xbf"),
     ]
@@ -150,7 +166,9 @@ CUTS = st.lists(st.integers(0, 60), max_size=5)
 
 
 @given(CODED, CUTS, st.booleans())
-def test_expansion_and_origins_are_those_of_a_plain_expansion(data: bytes, cuts: list[int], coded: bool) -> None:
+def test_expansion_and_origins_are_those_of_a_plain_expansion(
+    data: bytes, cuts: list[int], coded: bool
+) -> None:
     expected, origins = expand_plainly(data, coded)
     expanded, expander = expand(cut(data, [min(at, len(data)) for at in cuts]), Form(coded))
     assert expanded == expected
@@ -164,7 +182,11 @@ def test_form_does_not_depend_on_windows(data: bytes, cuts: list[int]) -> None:
     assert scan(cut(data, [min(at, len(data)) for at in cuts])) == detect_form(data)
 
 
-@given(st.lists(st.sampled_from([b" " * 9, b"?" * 300, b"0" * 7, b"A", b"  ", b"\xdc"]), max_size=12).map(b"".join))
+@given(
+    st.lists(st.sampled_from([b" " * 9, b"?" * 300, b"0" * 7, b"A", b"  ", b"\xdc"]), max_size=12).map(
+        b"".join
+    )
+)
 def test_squeezed_bytes_expand_to_what_they_were(data: bytes) -> None:
     assert expand([squeeze(data)], PLAIN)[0] == data
     assert expand([squeeze(data, b"\xb3")], PLAIN)[0] == data
@@ -181,7 +203,7 @@ def test_squeezed_bytes_expand_to_what_they_were(data: bytes) -> None:
         (b"\xb330 and \xb320?", False),
         ("MÜLLER".encode(), True),
         (b"\xc3\xba30 and \xc3\xba20?", True),
-        ("’".encode(), True),
+        ("\u2019".encode(), True),
         ("日本".encode(), False),
         (b"\xef\xbb\xbfplain", False),
         ("\ufeffMÜLLER".encode(), True),
@@ -190,7 +212,9 @@ def test_squeezed_bytes_expand_to_what_they_were(data: bytes) -> None:
         ("é".encode() + b"\xc3", False),
     ],
 )
-def test_form_is_transcoded_where_letters_in_utf8_outnumber_other_high_bytes(data: bytes, transcoded: bool) -> None:
+def test_form_is_transcoded_where_letters_in_utf8_outnumber_other_high_bytes(
+    data: bytes, transcoded: bool
+) -> None:
     assert detect_form(data) == Form(transcoded)
 
 
@@ -200,7 +224,7 @@ def test_mark_at_the_start_counts_for_no_form_however_it_is_cut(at: int) -> None
 
 
 def test_plain_windows_pass_uncopied() -> None:
-    window = bytes(bytearray(b"5BPI" * 100))
+    window = bytes(bytearray(b"5BPI" * 1_000_000))
     expander = Expander(TRANSCODED)
     assert [each is window for each in expander.feed(window)] == [True]
     assert [each is window for each in expander.feed(window, final=True)] == [True]
@@ -218,7 +242,11 @@ def test_escape_may_lie_where_a_large_window_is_expanded_in_pieces(before: int) 
     data = b"x" * before + b"\xc3\xba03 y"
     expanded, expander = expand([data], TRANSCODED)
     assert expanded == b"x" * before + b"   y"
-    assert expander.offsets.locate(np.array([before, before + 2, before + 3])).tolist() == [before, before, before + 5]
+    assert expander.offsets.locate(np.array([before, before + 2, before + 3])).tolist() == [
+        before,
+        before,
+        before + 5,
+    ]
 
 
 def test_piece_of_a_window_is_of_bounded_size() -> None:

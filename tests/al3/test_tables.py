@@ -41,14 +41,32 @@ def test_kind_has_its_type(kind: str, expected: pa.DataType) -> None:
 def test_table_of_a_group_has_leading_columns_elements_and_extra_bytes() -> None:
     schema = layout_schema(NAMED)
     assert schema.names == [
-        *("file_id", "record_offset", "record_length", "message_offset", "transaction_offset", "parent_offset"),
-        *("group_version", "processing_level", "iteration", "parent_group", "parent_level", "parent_iteration"),
+        *(
+            "file_id",
+            "record_offset",
+            "record_length",
+            "message_offset",
+            "transaction_offset",
+            "parent_offset",
+        ),
+        *(
+            "group_version",
+            "processing_level",
+            "iteration",
+            "parent_group",
+            "parent_level",
+            "parent_iteration",
+        ),
         "header_flags",
         *("insured", "insured_format", "insured_prefix", "insured_first", "insured_middle", "insured_last"),
         *("insured_suffix", "premium", "extra_bytes"),
     ]
     assert schema.field("extra_bytes").type == pa.binary()
-    assert [field.name for field in schema if not field.nullable] == ["file_id", "record_offset", "record_length"]
+    assert [field.name for field in schema if not field.nullable] == [
+        "file_id",
+        "record_offset",
+        "record_length",
+    ]
 
 
 def test_leading_columns_are_those_that_the_dictionary_keeps_free() -> None:

@@ -1,0 +1,187 @@
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from al3spark.errors import StoreError
+from al3spark.store.ledger import FILES_SCHEMA, Ledger, load_ledger, no_ledger
+from al3spark.store.places import Place, open_place
+
+A, B, C = "a" * 32, "0123456789abcdef" * 2, "c" * 32
+
+
+def row(path: str, status: str = "succeeded", day: int = 1, **more: Any) -> dict[str, Any]:
+    finished = datetime(2026, 1, day, tzinfo=UTC)
+    return {
+        "job_id": "job-a",
+        "file_path": path,
+        "status": status,
+        "size": 100,
+        "version": "v1",
+        "finished_at": finished,
+        **more,
+    }
+
+
+def write(place: Place, name: str, *rows: dict[str, Any], row_group_size: int | None = None) -> None:
+    table = pa.Table.from_pylist(list(rows), FILES_SCHEMA)
+    with place.stage(f"files/ingest_date=2026-01-02/{name}.parquet", "job-a", 0, 0) as sink:
+        pq.write_table(table, sink, row_group_size=row_group_size)
+        place.publish(sink.finish())
+
+
+def known(ledger: Ledger, *asked: tuple[str, int, str]) -> list[str | None]:
+    paths, sizes, versions = zip(*asked, strict=True)
+    return ledger.known(paths, np.array(sizes), versions)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return open_place(str(tmp_path))
+
+
+@pytest.mark.parametrize("empty", [no_ledger(), "load"])
+def test_empty_ledger_knows_nothing(place: Place, empty: Ledger | str) -> None:
+    ledger = load_ledger(place) if isinstance(empty, str) else empty
+    assert known(ledger, ("/in/a", 100, "v1")) == [None]
+    assert ledger.known([], np.array([], np.int64), []) == []
+    assert ledger.sizes_known(np.array([100])).tolist() == [False]
+    assert (ledger.path_of(A), ledger.paths_of([])) == (None, [])
+
+
+def test_path_size_and_version_must_be_equal(place: Place) -> None:
+    write(place, "1", row("/in/a", file_id=A), row("/in/b", "failed", size=0, version="v2"))
+    ledger = load_ledger(place)
+    asked = [
+        ("/in/a", 100, "v1"),
+        ("/in/b", 0, "v2"),
+        ("/in/a", 101, "v1"),
+        ("/in/a", 100, "v2"),
+        ("/in/c", 100, "v1"),
+    ]
+    assert known(ledger, *asked) == ["succeeded", "failed", None, None, None]
+
+
+def test_last_attempt_counts_wherever_it_is_stored(place: Place) -> None:
+    write(place, "1", row("/in/a", "succeeded_with_faults", day=3), row("/in/b", "failed", day=1))
+    write(place, "2", row("/in/a", "failed", day=2), row("/in/b", "succeeded", day=4, file_id=B))
+    assert known(load_ledger(place), ("/in/a", 100, "v1"), ("/in/b", 100, "v1")) == [
+        "succeeded_with_faults",
+        "succeeded",
+    ]
+
+
+def test_only_sizes_of_what_succeeded_are_known(place: Place) -> None:
+    write(
+        place,
+        "1",
+        row("/in/a", file_id=A, size=5),
+        row("/in/b", "failed", size=7),
+        row("/in/c", "skipped", size=9, file_id=A, duplicate_of="/in/a"),
+        row("/in/d", "succeeded_with_faults", size=3, file_id=B),
+    )
+    assert load_ledger(place).sizes_known(np.array([9, 7, 5, 5, 3, 0])).tolist() == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_content_is_found_under_the_path_that_came_first(place: Place) -> None:
+    write(place, "1", row("/in/later", day=5, file_id=A), row("/in/b", day=2, file_id=B))
+    write(place, "2", row("/in/first", day=3, file_id=A), row("/in/c", "failed", day=1, file_id=C))
+    ledger = load_ledger(place)
+    assert (ledger.path_of(A), ledger.path_of(B), ledger.path_of(C)) == ("/in/first", "/in/b", None)
+
+
+def test_paths_are_found_in_every_row_group(place: Place) -> None:
+    ids = [f"{n:032x}" for n in range(1000)]
+    rows = [row(f"/in/{n}", file_id=ids[n]) for n in range(1000)]
+    write(place, "1", *rows[:700], row_group_size=64)
+    write(place, "2", *rows[700:], row_group_size=64)
+    assert load_ledger(place).paths_of([*reversed(ids), "f" * 32]) == [
+        f"/in/{n}" for n in reversed(range(1000))
+    ] + [None]
+
+
+def test_path_that_is_not_ascii_is_found(place: Place) -> None:
+    write(place, "1", row("/in/café Ü.al3", file_id=A))
+    assert known(load_ledger(place), ("/in/café Ü.al3", 100, "v1")) == ["succeeded"]
+
+
+def test_other_files_beside_the_table_are_left_alone(place: Place) -> None:
+    place.write_document("files/_SUCCESS", b"")
+    place.write_document("files/readme.txt", b"")
+    assert known(load_ledger(place), ("/in/a", 100, "v1")) == [None]
+
+
+def test_damaged_file_of_the_table_is_named(place: Place) -> None:
+    place.write_document("files/part-1.parquet", b"PAR1 not really")
+    with pytest.raises(StoreError, match=r"files/part-1\.parquet: not a file of the ledger"):
+        load_ledger(place)
+
+
+def test_table_without_the_columns_is_named(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    pq.write_table(pa.table({"file_path": ["/in/a"]}), tmp_path / "files/x.parquet")
+    with pytest.raises(StoreError, match=r"files/x\.parquet: not a file of the ledger"):
+        load_ledger(place)
+
+
+@pytest.mark.parametrize("wrong", [{"status": "perhaps"}, {"file_id": "abc"}, {"file_id": "z" * 32}])
+def test_values_that_no_batch_writes_are_refused(place: Place, wrong: dict[str, Any]) -> None:
+    write(place, "1", row("/in/a", **{"file_id": A, **wrong}))
+    with pytest.raises(StoreError, match="not a file of the ledger"):
+        load_ledger(place)
+
+
+MILLIONS = """
+    import resource, sys, time
+    import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
+    from al3spark.store.ledger import FILES_SCHEMA, load_ledger
+    from al3spark.store.places import open_place
+
+    place = open_place(sys.argv[1])
+    start = time.process_time()
+    ledger = load_ledger(place)
+    took = time.process_time() - start  # of all threads: the machine may have other work
+    numbers = range(0, 5_000_000, 1000)
+    paths = [f"/mnt/efs/carrier-0017/incoming/2026/01/15/policy-download-{n}.al3" for n in numbers]
+    found = ledger.known(paths, np.array(numbers), [str(n) for n in numbers])
+    assert found == ["succeeded"] * 5000, found[:10]
+    assert took < 30, took
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert peak_kib < 1 << 20, peak_kib
+"""
+
+
+@pytest.mark.slow
+def test_five_million_rows_load_in_30_seconds_and_one_gib(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    for part in range(50):
+        numbers = pa.array(range(part * 100_000, (part + 1) * 100_000))
+        rows = {
+            "job_id": ["job-a"] * 100_000,
+            "file_path": [
+                f"/mnt/efs/carrier-0017/incoming/2026/01/15/policy-download-{n}.al3"
+                for n in numbers.to_pylist()
+            ],
+            "file_id": [f"{n * 0x9E3779B97F4A7C15 & (1 << 128) - 1:032x}" for n in numbers.to_pylist()],
+            "status": ["succeeded"] * 100_000,
+            "size": numbers,
+            "version": numbers.cast(pa.string()),
+            "finished_at": pa.array([datetime(2026, 1, 2, tzinfo=UTC)] * 100_000, pa.timestamp("us", "UTC")),
+        }
+        columns = [rows.get(field.name, pa.nulls(100_000, field.type)) for field in FILES_SCHEMA]
+        pq.write_table(pa.table(columns, schema=FILES_SCHEMA), tmp_path / f"files/part-{part}.parquet")
+    subprocess.run([sys.executable, "-c", textwrap.dedent(MILLIONS), str(tmp_path)], check=True)
