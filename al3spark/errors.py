@@ -39,3 +39,7 @@ class FileChangedError(StoreError):
 
 class BatchError(Al3Error):
     """A batch ended without publishing what it was asked to."""
+
+
+class CancelledError(Al3Error):
+    """Somebody asked the job to end: a signal, a cancel document, or another job that took over."""

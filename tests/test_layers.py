@@ -19,21 +19,32 @@ LAYERS = {
     "al3spark.al3.dictionary": {"al3spark.errors"},
     "al3spark.al3": _FORMAT,
     "al3spark.store": _STORE,
-    "al3spark.config": {"al3spark.errors", "al3spark.al3.dictionary"},
+    "al3spark.options": {"al3spark.errors"},
+    "al3spark.config": {"al3spark.errors", "al3spark.al3.dictionary", "al3spark.options"},
+    "al3spark.locations": _STORE | {"al3spark.options", "al3spark.config"},
+    "al3spark.requests": _STORE | {"al3spark.options", "al3spark.config", "al3spark.locations"},
+    "al3spark.budget": {"al3spark.config"},
     "al3spark.spark": _FORMAT | _STORE,
     "al3spark.sampling": _FORMAT,
     "al3spark.inspection": _FORMAT | _STORE,
     "al3spark.planning": _ENGINE,
     "al3spark.manifest": _ENGINE | {"al3spark.planning"},
-    "al3spark.batch": _ENGINE | {"al3spark.planning", "al3spark.manifest"},
+    "al3spark.monitoring": _STORE,
+    "al3spark.batch": _ENGINE
+    | {"al3spark.planning", "al3spark.manifest", "al3spark.monitoring", "al3spark.budget"},
+    "al3spark.rewriting": _FORMAT | _STORE,
+    "al3spark.operations": _STORE | {"al3spark.monitoring", "al3spark.rewriting"},
     "al3spark.validation": _ENGINE | {"al3spark.planning", "al3spark.batch"},
     "al3spark.display": {"al3spark.al3.dictionary", "al3spark.planning", "al3spark.batch"},
     "al3spark.cli": _ENGINE
     | {
+        "al3spark.options",
+        "al3spark.requests",
         "al3spark.sampling",
         "al3spark.inspection",
         "al3spark.batch",
         "al3spark.validation",
+        "al3spark.operations",
         "al3spark.display",
     },
     "al3spark.__main__": {"al3spark.cli"},
@@ -51,6 +62,8 @@ _ARROW = {
     "al3spark.planning",
     "al3spark.manifest",
     "al3spark.batch",
+    "al3spark.operations",
+    "al3spark.rewriting",
 }
 OUTSIDE = {
     "_typeshed": set(LAYERS),  # names for type checkers only

@@ -1,0 +1,121 @@
+"""What an operator does with a destination: see its jobs, cancel one, page through errors, repair, clean up.
+
+In: a destination. Out: mappings for JSON; text is made of them elsewhere. Needs no Spark. Raises:
+RequestError for a job that is not there, StoreError, BatchError where somebody else holds the lock.
+"""
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from al3spark.errors import RequestError
+from al3spark.monitoring import request_cancel
+from al3spark.store.documents import job_folder, list_jobs, new_job_id, read_manifest, read_status
+from al3spark.store.lock import acquire
+from al3spark.store.places import Place
+
+RUNNING = ("queued", "processing")
+STALE_AFTER_S = 30.0
+PAGE_ROWS = 20
+_SHOWN = (
+    "severity",
+    "code",
+    "file_path",
+    "group_code",
+    "element",
+    "record_offset",
+    "byte_offset",
+    "message",
+    "raw",
+)
+
+
+def list_status(place: Place) -> list[dict[str, Any]]:
+    """Give the status of every job, the newest last."""
+    found = [(job_id, read_status(place, job_id)) for job_id in list_jobs(place)]
+    known = [_judge(status) for _, status in found if status and "progress" in status]
+    return sorted(known, key=lambda status: status["created_at"])
+
+
+def find_status(place: Place, job_id: str | None) -> dict[str, Any]:
+    """Give the status of a job, or of the newest."""
+    if job_id is None:
+        jobs = list_status(place)
+        if not jobs:
+            raise RequestError(f"{place.uri('')}: no job has run here")
+        return jobs[-1]
+    status = read_status(place, job_id)
+    if not status:
+        raise RequestError(f"{place.uri('')}: no job {job_id}; `al3spark jobs` lists them")
+    return _judge(status)
+
+
+def find_manifest(place: Place, job_id: str | None) -> dict[str, Any] | None:
+    """Give the manifest of a job, or of the last that wrote one; None if it came to none."""
+    return read_manifest(place, job_id)
+
+
+def cancel_job(place: Place, job_id: str) -> dict[str, Any]:
+    """Ask a running job to end. RequestError: it is over already."""
+    status = find_status(place, job_id)
+    if status["status"] not in RUNNING:
+        raise RequestError(f"{job_id} is not running: {status['status']}")
+    request_cancel(place, job_id)
+    return {"job_id": job_id, "requested": True}
+
+
+def read_errors(place: Place, job_id: str | None, code: str | None, page: int) -> dict[str, Any]:
+    """Give one page of the `errors` rows of a job, or of the newest; pages count from 1."""
+    job = find_status(place, job_id)["job_id"]
+    first, seen = (page - 1) * PAGE_ROWS, 0
+    rows: list[dict[str, Any]] = []
+    for batch in _error_batches(place, job, code):
+        if seen + batch.num_rows > first and len(rows) < PAGE_ROWS:
+            rows += batch.slice(max(first - seen, 0), PAGE_ROWS - len(rows)).to_pylist()
+        seen += batch.num_rows
+    return {"job_id": job, "page": page, "pages": -(-seen // PAGE_ROWS), "rows": seen, "errors": rows}
+
+
+def recover_destination(place: Place) -> dict[str, Any]:
+    """Bring to an end what dead jobs left: their plans, their staged files, their status."""
+    job_id = new_job_id(datetime.now(UTC), secrets.token_hex(3))
+    with acquire(place, job_id) as lock:
+        return {
+            "published": list(lock.recovery.published),
+            "rolled_back": list(lock.recovery.rolled_back),
+            "discarded": lock.recovery.discarded,
+            "taken_over": list(lock.taken_over),
+        }
+
+
+def clean_destination(place: Place, older_than_days: int) -> dict[str, Any]:
+    """Remove the documents of jobs that ended that long ago; recovery has closed their plans before."""
+    job_id = new_job_id(datetime.now(UTC), secrets.token_hex(3))
+    limit = (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat()
+    removed: list[str] = []
+    with acquire(place, job_id):
+        for status in list_status(place):
+            if (status["completed_at"] or status["heartbeat_at"]) < limit and status["status"] not in RUNNING:
+                for name in list(place.list_names(f"{job_folder(status['job_id'])}/")):
+                    place.remove(name)
+                removed.append(status["job_id"])
+    return {"removed": removed}
+
+
+def _judge(status: dict[str, Any]) -> dict[str, Any]:
+    """Add whether a running job still shows life."""
+    age = (datetime.now(UTC) - datetime.fromisoformat(status["heartbeat_at"])).total_seconds()
+    return {**status, "stalled": status["status"] in RUNNING and age > STALE_AFTER_S}
+
+
+def _error_batches(place: Place, job_id: str, code: str | None) -> Iterator[pa.RecordBatch]:
+    for name in place.list_names("errors/"):
+        with place.open_stream(name) as stream:
+            for batch in pq.ParquetFile(stream).iter_batches(columns=["job_id", *_SHOWN]):
+                wanted = batch.filter(pc.equal(batch["job_id"], job_id))
+                yield wanted.filter(pc.equal(wanted["code"], code)) if code else wanted
