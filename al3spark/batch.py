@@ -7,8 +7,9 @@ published then.
 """
 
 import secrets
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +20,20 @@ from pyspark.sql import SparkSession
 
 from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import Dictionary, load_dictionary
-from al3spark.config import REPROCESS_FAILED, BatchRequest
+from al3spark.budget import find_breach
+from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options
 from al3spark.errors import BatchError, RequestError
-from al3spark.manifest import ChunkRecord, JobRecord, compose_manifest, make_file_rows, make_skip_rows
-from al3spark.planning import Selection, drop_known, identify_inputs, list_inputs
+from al3spark.manifest import (
+    FAILED,
+    ChunkRecord,
+    JobRecord,
+    Stop,
+    compose_manifest,
+    count_statuses,
+    make_file_rows,
+    make_skip_rows,
+)
+from al3spark.planning import Selection, Skipped, drop_known, drop_young, identify_inputs, list_inputs
 from al3spark.spark.pipeline import ChunkResult, StagedTable, run_chunk
 from al3spark.spark.session import count_cores, watch_tasks
 from al3spark.spark.splits import InputFile, Split, choose_split_bytes, cut_chunks, pack_splits
@@ -36,6 +47,7 @@ from al3spark.store.publish import Plan, run_plan, write_plan
 MIB = 1 << 20
 LEAST_CHUNK = 4096 * MIB
 PROBE = "_al3spark/probe"
+UNWIRED = ("parallelism", "max_attempts", "retry_delay_s", "on_changed", "archive", "on_finish", "log_format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +87,11 @@ def prepare(request: BatchRequest, writes: bool = True) -> Prepared:
     Raises: RequestError, StoreError, DictionaryError, which say what is wrong.
     """
     dictionary = load_dictionary(*request.options.dictionaries)
-    source, destination = open_place(request.source), open_place(request.destination)
-    if source.overlaps(destination):
-        raise RequestError(f"source and destination overlap: {request.source}, {request.destination}")
-    next(iter(source.list_files(request.options.pattern)), None)
+    source, destination = open_place(request.source.uri), open_place(request.destination.uri)
+    _refuse_overlaps(request, source)
+    _refuse_unwired(request.options)
+    if not request.source.files:
+        next(iter(source.list_files(request.source.pattern)), None)
     if writes:
         destination.write_document(PROBE, b"")
         destination.remove(PROBE)
@@ -87,9 +100,41 @@ def prepare(request: BatchRequest, writes: bool = True) -> Prepared:
 
 def preview(prepared: Prepared) -> Selection:
     """Say what a run would read and what it would skip, as far as that shows without reading files."""
-    options = prepared.request.options
-    listed = list_inputs(prepared.source, options.pattern)
-    return drop_known(listed, load_ledger(prepared.destination), options.reprocess == REPROCESS_FAILED)
+    return _select_listed(prepared, load_ledger(prepared.destination))
+
+
+def _refuse_unwired(options: Options) -> None:
+    """Raise RequestError for options that do nothing yet."""
+    asked = [name for name in UNWIRED if getattr(options, name) != getattr(Options(), name)]
+    if options.reprocess not in (None, REPROCESS_FAILED):
+        asked.append("reprocess of a job")
+    if asked:
+        raise RequestError(f"not supported yet by this version: {', '.join(asked)}")
+
+
+def _refuse_overlaps(request: BatchRequest, source: Place) -> None:
+    """Raise RequestError if a file that is read is, or will be, among those that are written."""
+    archive = request.options.archive or Archive()
+    written = {
+        "destination": request.destination.uri,
+        "archive": archive.succeeded,
+        "archive of failed files": archive.failed,
+    }
+    for name, uri in written.items():
+        if uri is None or not source.overlaps(place := open_place(uri)):
+            continue
+        files = [open_place(source.uri(each)) for each in request.source.files]
+        if not files or any(file.overlaps(place) for file in files):
+            raise RequestError(f"source and {name} overlap: {request.source.uri}, {uri}")
+
+
+def _select_listed(prepared: Prepared, ledger: Ledger) -> Selection:
+    """Choose from a listing what to read, as far as that shows without reading files."""
+    asked, options = prepared.request.source, prepared.request.options
+    listed = list_inputs(prepared.source, asked.pattern, asked.files)
+    known = drop_known(listed, ledger, options.reprocess == REPROCESS_FAILED)
+    young = drop_young(known.files, options.min_age_s, time.time_ns())
+    return Selection(young.files, known.skipped + young.skipped)
 
 
 def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[str, Any]:
@@ -127,6 +172,7 @@ class _Run:
         chunks = self._cut(selection.files)
         work = sum(file.size for file in selection.files) or 1
         records: list[ChunkRecord] = []
+        contents: dict[str, str] = {}
         done = 0
         for number, chunk in enumerate(chunks):
             size = sum(split.size for split in chunk)
@@ -134,13 +180,25 @@ class _Run:
             def tell(part: float, done: int = done, size: int = size) -> None:
                 self.report(Progress("parsing", len(selection.files), work, (done + part * size) / work))
 
-            records.append(self._run_chunk(number, chunk, ledger, tell))
+            ended = self._run_chunk(number, chunk, ledger, contents, count_statuses(records), tell)
+            if isinstance(ended, Stop):
+                return self._end(selection, records, replace(ended, unread=work - done - size))
+            records.append(ended)
+            contents |= ended.contents
             done += size
+        found = tuple(each for record in records for each in record.skipped)
+        selection = replace(selection, skipped=selection.skipped + found)
         records += self._publish_skips(len(chunks), selection, records)
-        manifest = compose_manifest(self._job_record(), selection, records, datetime.now(UTC))
+        self.report(Progress("done", len(selection.files), work, 1.0))
+        return self._end(selection, records)
+
+    def _end(
+        self, selection: Selection, records: Sequence[ChunkRecord], stop: Stop | None = None
+    ) -> dict[str, Any]:
+        """Leave the manifest."""
+        manifest = compose_manifest(self._job_record(), selection, records, datetime.now(UTC), stop)
         write_manifest(self.prepared.destination, self.job_id, manifest)
         self.write_status(manifest["status"])
-        self.report(Progress("done", len(selection.files), work, 1.0))
         return manifest
 
     def write_status(self, status: str) -> None:
@@ -156,11 +214,9 @@ class _Run:
 
     def _select(self) -> tuple[Selection, Ledger]:
         """Choose what to read."""
-        options = self.prepared.request.options
-        listed = list_inputs(self.prepared.source, options.pattern)
         ledger = load_ledger(self.prepared.destination)
-        again = options.reprocess == REPROCESS_FAILED
-        fresh = drop_known(listed, ledger, again)
+        again = self.prepared.request.options.reprocess == REPROCESS_FAILED
+        fresh = _select_listed(self.prepared, ledger)
         self.report(Progress("identifying", len(fresh.files), sum(file.size for file in fresh.files)))
         chosen = identify_inputs(self.spark, self.prepared.parse_task, fresh.files, ledger, again)
         return replace(chosen, skipped=fresh.skipped + chosen.skipped), ledger
@@ -172,26 +228,48 @@ class _Run:
         return cut_chunks(pack_splits(files, split_bytes), chunk_bytes)
 
     def _run_chunk(
-        self, number: int, chunk: Sequence[Split], ledger: Ledger, tell: Callable[[float], None]
-    ) -> ChunkRecord:
-        """Parse, write and publish one chunk."""
+        self,
+        number: int,
+        chunk: Sequence[Split],
+        ledger: Ledger,
+        contents: Mapping[str, str],
+        before: Counter[str],
+        tell: Callable[[float], None],
+    ) -> ChunkRecord | Stop:
+        """Parse, write and publish one chunk, or stop: then nothing of it is published.
+
+        `contents`: path by file_id of what this batch published; `before`: how its files ended so far.
+        """
         started = datetime.now(UTC)
         task = WriteTask(
             self.prepared.destination, self.prepared.dictionary, self.job_id, number, self.ingest_date
         )
         splits = tuple(replace(split, split_id=position) for position, split in enumerate(chunk))
+        doubles: tuple[Skipped, ...] = ()
         for attempt in (1, 2):
             with watch_tasks(self.spark, self.job_id, len(splits), tell):
                 result = run_chunk(self.spark, self.prepared.parse_task, task, splits)
-            faulty = _find_faulty(result, splits, ledger)
-            if not faulty:
-                return self._publish(number, splits, result, started, attempt)
+            stop = self._find_stop(number, result, before)
+            failed, found = _find_failed(result), _find_doubles(result, splits, ledger, contents)
+            if not stop and not failed and not found:
+                return replace(self._publish(number, splits, result, started, attempt), skipped=doubles)
             for staged in result.staged:
                 self.prepared.destination.discard(staged.file)
-            splits = _without(splits, faulty)
+            if stop:
+                return stop
+            doubles += found
+            splits = _without(splits, failed, {each.file.path for each in found})
         raise BatchError(
             f"chunk {number}: files changed again while it was repeated; run it again when they are still"
         )
+
+    def _find_stop(self, number: int, result: ChunkResult, before: Counter[str]) -> Stop | None:
+        """Compare what failed, in this chunk and before, with what may fail."""
+        files = [file for split in result.totals for file in split.files]
+        failures = tuple((file.path, f"{file.failed}: {file.reason}") for file in files if file.failed)
+        failed, parsed = before[FAILED] + len(failures), before.total() + len(files)
+        reason = find_breach(self.prepared.request.options, failed, parsed)
+        return Stop(number, reason, failures) if reason else None
 
     def _publish(
         self, number: int, splits: Sequence[Split], result: ChunkResult, started: datetime, attempts: int
@@ -246,35 +324,49 @@ class _Run:
         )
 
 
-def _find_faulty(
-    result: ChunkResult, splits: Sequence[Split], ledger: Ledger
-) -> dict[str, tuple[str, str] | None]:
-    """Find files whose rows must not be published although rows of them have left their task.
+def _find_failed(result: ChunkResult) -> dict[str, tuple[str, str, bool]]:
+    """Find files that failed after rows of them had left their task: those rows must not be published.
 
-    Gives the fault of each path, or None if its content turned out to be known already.
+    Gives what there is to tell instead, by path: code and message of the fault, and whether waiting can help.
     """
-    faulty: dict[str, tuple[str, str] | None] = {}
-    seen: set[str] = set()
-    for split in result.totals:
-        for file in split.files:
-            if file.failed:
-                if file.rows:
-                    faulty[file.path] = (file.failed, file.reason)
-            elif file.file_id in seen or ledger.path_of(file.file_id):
-                faulty[file.path] = None
-            seen.add(file.file_id)
-    return faulty
+    return {
+        file.path: (file.failed, file.reason, file.retryable)
+        for split in result.totals
+        for file in split.files
+        if file.failed and file.rows
+    }
 
 
-def _without(splits: Sequence[Split], faulty: dict[str, tuple[str, str] | None]) -> tuple[Split, ...]:
-    """Leave out what is known; of the others only the fault is to be told."""
+def _find_doubles(
+    result: ChunkResult, splits: Sequence[Split], ledger: Ledger, contents: Mapping[str, str]
+) -> tuple[Skipped, ...]:
+    """Find files whose content turned out to be ingested already, or to be that of a file before them."""
+    files = {file.path: file for split in splits for file in split.files}
+    first = dict(contents)
+    doubles = []
+    for totals in sorted(result.totals, key=lambda split: split.split_id):
+        for ended in totals.files:
+            if ended.failed:
+                continue
+            if original := first.get(ended.file_id) or ledger.path_of(ended.file_id):
+                file = replace(files[ended.path], file_id=ended.file_id)
+                doubles.append(Skipped(file, "same content", duplicate_of=original))
+            else:
+                first[ended.file_id] = ended.path
+    return tuple(doubles)
+
+
+def _without(
+    splits: Sequence[Split], failed: Mapping[str, tuple[str, str, bool]], doubles: Collection[str]
+) -> tuple[Split, ...]:
+    """Leave out doubles; of files that failed only the fault is to be told."""
     return tuple(
         replace(
             split,
             files=tuple(
-                replace(file, failure=faulty[file.path]) if file.path in faulty else file
+                replace(file, failure=failed.get(file.path, file.failure))
                 for file in split.files
-                if faulty.get(file.path, ()) is not None
+                if file.path not in doubles
             ),
         )
         for split in splits

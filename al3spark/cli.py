@@ -1,23 +1,29 @@
 """The command `al3spark`: words to a request, a result to text and an exit code.
 
 In: arguments. Out: text on standard output, progress and errors on standard error. Exit codes: 0 completed or
-partial_success, 1 failed, 2 wrong usage, 3 partial_success under --strict, 130 interrupted. Only here an
-`Al3Error` becomes one line; anything else is a bug and keeps its traceback. Spark is imported only by
-commands that need it.
+partial_success, 1 failed, 2 wrong usage, 3 partial_success under --strict, 130 interrupted (SIGINT), 143
+terminated (SIGTERM). Only here an `Al3Error` becomes one line; anything else is a bug and keeps its
+traceback. Spark is imported only by commands that need it.
 """
 
 import json
+import logging
+import shlex
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from datetime import datetime
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 import al3spark
 from al3spark.al3.dictionary import load_dictionary
-from al3spark.config import REPROCESS_FAILED, BatchRequest, Options
+from al3spark.config import Options, Source
 from al3spark.display import (
     ProgressLine,
     dictionary_lines,
@@ -27,12 +33,17 @@ from al3spark.display import (
     summary_lines,
 )
 from al3spark.errors import Al3Error, DictionaryError, RequestError
+from al3spark.options import Option, Range, Words, describe
+from al3spark.requests import load_request
 
-FAILED, PARTLY, INTERRUPTED = 1, 3, 130
+FAILED, PARTLY = 1, 3
+BY_SIGNAL = 128  # and its number: 130 for SIGINT, 143 for SIGTERM
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_OPTIONS = Options()
+_DESCRIBED = {option.name: option for option in (*describe(Source), *describe(Options))}
+_READING = ("dictionaries", "century_pivot")  # how files are read
+_SPLITTING = ("pattern", "split_mib", "window_kib", "master")  # how the work is cut
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,75 +52,89 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    try:
-        return int(cli.main(arguments, prog_name="al3spark", standalone_mode=False) or 0)
-    except click.ClickException as error:
+    with _signals() as came:
+        try:
+            return int(cli.main(arguments, prog_name="al3spark", standalone_mode=False) or 0)
+        except BaseException as error:
+            if came:  # whatever it is: where Java got the signal too, Spark falls over while it is stopped
+                return _complain("interrupted; nothing half done is published", BY_SIGNAL + came[0])
+            if isinstance(error, click.ClickException):
+                return _complain_of_usage(error)
+            if isinstance(error, Al3Error):
+                wrong_usage = isinstance(error, RequestError | DictionaryError)
+                return _complain(str(error), click.UsageError.exit_code if wrong_usage else FAILED)
+            raise
+
+
+def _complain(text: str, code: int) -> int:
+    click.echo(f"al3spark: {text}", err=True)
+    return code
+
+
+def _complain_of_usage(error: click.ClickException) -> int:
+    text = error.format_message()
+    if text.startswith("Usage:"):  # the whole help, where a command is missing
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("al3spark: interrupted; nothing half done is published", err=True)
-        return INTERRUPTED
-    except (RequestError, DictionaryError) as error:
-        click.echo(f"al3spark: {error}", err=True)
-        return click.UsageError.exit_code
-    except Al3Error as error:
-        click.echo(f"al3spark: {error}", err=True)
-        return FAILED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return FAILED
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f" See `{context.command_path} --help`." if context else ""
+    return _complain(text + hint, error.exit_code)
 
 
-def _reading(command: Command) -> Command:
-    """Add the options that say how files are read."""
-    for option in (
-        click.option(
-            "--century-pivot",
-            default=_OPTIONS.century_pivot,
-            show_default=True,
-            help="Two-digit years above it are 19yy, others 20yy.",
-        ),
-        click.option(
-            "--dictionary",
-            "dictionaries",
-            multiple=True,
-            metavar="DIR",
-            help="Lay DIR/groups.csv and DIR/elements.csv over the starter dictionary; repeatable.",
-        ),
-    ):
-        command = option(command)
-    return command
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Let the first SIGINT or SIGTERM raise KeyboardInterrupt, and no later one disturb the cleaning up.
+
+    Gives the signals that came. What libraries log about lost connections from then on is left out.
+    """
+    came: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:
+            logging.disable()
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        logging.disable(logging.NOTSET)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _splitting(command: Command) -> Command:
-    """Add the options that say how the work is cut."""
-    for option in (
-        click.option(
-            "--master",
-            metavar="URL",
-            help="Spark master; under spark-submit the cluster's is used. [default: local[*,4]]",
-        ),
-        click.option(
-            "--window-kib",
-            default=_OPTIONS.window_kib,
-            show_default=True,
-            help="How much of a file is read at a time.",
-        ),
-        click.option(
-            "--split-mib",
-            default=_OPTIONS.split_mib,
-            show_default=True,
-            help="How much input one task gets at most.",
-        ),
-        click.option(
-            "--pattern",
-            default=_OPTIONS.pattern,
-            show_default=True,
-            help="Glob for names, or for whole paths if it holds a /.",
-        ),
-    ):
-        command = option(command)
-    return command
+def _flags(*names: str) -> Callable[[Command], Command]:
+    """Add the flags of some options, as config.py describes them."""
+
+    def add(command: Command) -> Command:
+        for option in reversed([_DESCRIBED[name] for name in names]):
+            command = _as_flag(option)(command)
+        return command
+
+    return add
+
+
+def _as_flag(option: Option) -> Callable[[Command], Command]:
+    meaning, metavar = option.meaning, option.metavar or None
+    if isinstance(option.valid, Range):
+        meaning = f"{meaning.removesuffix('.')}; {option.valid}."
+    elif isinstance(option.valid, Words):
+        metavar = "|".join(option.valid.words)
+    one_command = option.name == "on_finish"
+    return click.option(
+        option.flag,
+        option.name,
+        type=shlex.split if one_command else {int: int, float: float}.get(option.kind, str),
+        multiple=option.kind is tuple and not one_command,
+        default=None if one_command else option.default,
+        show_default=option.unset or option.default not in (None, ()),
+        metavar=metavar,
+        help=meaning,
+    )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -119,30 +144,27 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("source")
-@click.argument("destination")
-@_splitting
-@_reading
+@click.argument("source", required=False)
+@click.argument("destination", required=False)
 @click.option(
-    "--chunk-mib",
-    type=int,
-    help="How much input is published at once. [default: 4096, or four splits a core]",
+    "--request",
+    "document",
+    metavar="FILE",
+    help="JSON document with the whole request; what is named here overrides it.",
 )
-@click.option(
-    "--ingest-date", type=click.DateTime(["%Y-%m-%d"]), help="Partition to write. [default: today, UTC]"
-)
-@click.option(
-    "--reprocess", type=click.Choice([REPROCESS_FAILED]), help="Take up again the files that failed earlier."
-)
+@_flags(*_DESCRIBED)
 @click.option("--strict", is_flag=True, help="Exit with 3 if any file failed.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the manifest, and nothing else, on standard output."
 )
 @click.option("--dry-run", is_flag=True, help="List what would be read; write nothing.")
+@click.pass_context
 def ingest(
-    source: str,
-    destination: str,
-    ingest_date: datetime | None,
+    context: click.Context,
+    /,
+    source: str | None,
+    destination: str | None,
+    document: str | None,
     strict: bool,
     as_json: bool,
     dry_run: bool,
@@ -153,17 +175,23 @@ def ingest(
     SOURCE is a folder, a file or a glob's folder; .gz and .zip files are opened. What was ingested before is
     skipped, so running it again goes on where it stopped.
     """
-    day = ingest_date.date() if ingest_date else None
-    request = BatchRequest(source, destination, Options(ingest_date=day, **options))
+    if document is None and (source is None or destination is None):
+        raise click.UsageError("SOURCE and DESTINATION are missing; name them, or a document by --request.")
+    given = {
+        name: value
+        for name, value in options.items()
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    request = load_request(document, source, destination, given)
     from al3spark.batch import prepare, preview, run_batch
-    from al3spark.spark.session import open_session
+    from al3spark.spark.session import open_session, run_interruptibly
 
     prepared = prepare(request, writes=not dry_run)
     if dry_run:
         _print_lines(preview_lines(preview(prepared)))
         return 0
     with ProgressLine() as progress, open_session(request.options.master) as spark:
-        manifest = run_batch(prepared, spark, progress.show)
+        manifest = run_interruptibly(spark, lambda: run_batch(prepared, spark, progress.show))
     if as_json:
         click.echo(json.dumps(manifest, indent=2))
     else:
@@ -175,16 +203,19 @@ def ingest(
 
 @cli.command()
 @click.argument("source")
-@_splitting
-@_reading
+@_flags(*_SPLITTING, *_READING)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON on standard output.")
-def validate(source: str, as_json: bool, **options: Any) -> int:
+def validate(source: str, pattern: str, as_json: bool, **options: Any) -> int:
     """Parse the AL3 files of SOURCE as `ingest` does and write nothing; exit with 1 if there is any error."""
-    from al3spark.spark.session import open_session
+    from al3spark.spark.session import open_session, run_interruptibly
+    from al3spark.store.places import open_place
     from al3spark.validation import validate_source
 
-    with ProgressLine() as progress, open_session(options.get("master")) as spark:
-        findings = validate_source(source, Options(**options), spark, progress.show)
+    asked, how = Source(source, pattern), Options(**options)
+    load_dictionary(*how.dictionaries)  # here and below: what is wrong is told before Spark starts
+    next(iter(open_place(asked.uri).list_files(asked.pattern)), None)
+    with ProgressLine() as progress, open_session(how.master) as spark:
+        findings = run_interruptibly(spark, lambda: validate_source(asked, how, spark, progress.show))
     if as_json:
         click.echo(json.dumps(findings, indent=2))
     else:
@@ -194,18 +225,17 @@ def validate(source: str, as_json: bool, **options: Any) -> int:
 
 @cli.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
-@_reading
+@_flags(*_READING)
 @click.option(
     "--show-pii", is_flag=True, help="Show names, addresses, numbers and other values that identify people."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the tree as JSON.")
-def inspect(
-    file: str, dictionaries: tuple[str, ...], century_pivot: int, show_pii: bool, as_json: bool
-) -> int:
+def inspect(file: str, show_pii: bool, as_json: bool, **options: Any) -> int:
     """Show FILE as a tree of messages, transactions and groups with their values; without Spark."""
     from al3spark.inspection import inspect_file, tree_lines
 
-    trees = inspect_file(Path(file), load_dictionary(*dictionaries), century_pivot, show_pii)
+    how = Options(**options)
+    trees = inspect_file(Path(file), load_dictionary(*how.dictionaries), how.century_pivot, show_pii)
     if as_json:
         click.echo(json.dumps(list(trees), indent=2))
     else:
@@ -220,16 +250,16 @@ def dictionary() -> None:
 
 
 @dictionary.command("list")
-@_reading
-def list_groups(dictionaries: tuple[str, ...], century_pivot: int) -> None:
+@_flags("dictionaries")
+def list_groups(dictionaries: tuple[str, ...]) -> None:
     """List the groups that are known."""
     _print_lines(dictionary_lines(load_dictionary(*dictionaries)))
 
 
 @dictionary.command("show")
 @click.argument("group")
-@_reading
-def show_group(group: str, dictionaries: tuple[str, ...], century_pivot: int) -> None:
+@_flags("dictionaries")
+def show_group(group: str, dictionaries: tuple[str, ...]) -> None:
     """Show the elements of GROUP."""
     layout = load_dictionary(*dictionaries).layout(group.upper())
     if layout is None:
@@ -254,11 +284,13 @@ def check_dictionary(directory: str) -> None:
 def sample(directory: str, files: int, size_kib: int, seed: int, damage: float) -> None:
     """Write made-up AL3 files to DIRECTORY; what was broken stands in _broken.csv there."""
     from al3spark.sampling import write_sample
+    from al3spark.store.disks import disk_errors
 
-    if files < 1 or size_kib < 1 or not 0 <= damage <= 1:
-        raise RequestError("--files and --size are at least 1, --damage is 0 to 1")
-    report = write_sample(Path(directory), files, size_kib, seed, damage)
-    click.echo(f"{report.files} files, {report.size / 1e6:.1f} MB, {len(report.broken)} broken, in {directory}")
+    with disk_errors(directory):
+        report = write_sample(Path(directory), files, size_kib, seed, damage)
+    click.echo(
+        f"{report.files} files, {report.size / 1e6:.1f} MB, {len(report.broken)} broken, in {directory}"
+    )
 
 
 def _print_lines(lines: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Text for people: progress, summaries, listings. Values in, lines out; nothing else is decided here."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,12 @@ if TYPE_CHECKING:  # they import Spark
     from al3spark.batch import Progress
     from al3spark.planning import Selection
 
-_MILESTONES = (0.25, 0.5, 0.75)
+_PARSING = "parsing"
+_MILESTONES = (0.25, 0.5, 0.75, 1.0)
 
 
 class ProgressLine:
-    """Show progress on standard error: one line that changes on a terminal, else a line at each milestone."""
+    """Show progress on standard error: on a terminal one line that changes, else one a step and milestone."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
@@ -26,15 +28,20 @@ class ProgressLine:
 
     def show(self, progress: "Progress") -> None:
         """Show how far a batch is."""
+        begins = progress.step != self._step
+        if begins:
+            self._step, self._passed = progress.step, 0.0
+            self._began = self._began if progress.fraction else time.monotonic()
         text = self._text(progress)
         if self._terminal:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            sys.stderr.write(f"\r\x1b[K{text[: width - 1] if width else text}")
             sys.stderr.flush()
             return
         passed = max((mark for mark in _MILESTONES if mark <= progress.fraction), default=0.0)
-        if progress.step != self._step or passed > self._passed:
+        if begins or passed > self._passed:
             sys.stderr.write(f"{text}\n")
-        self._step, self._passed = progress.step, passed
+        self._passed = passed
 
     def __enter__(self) -> "ProgressLine":
         return self
@@ -42,29 +49,40 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        if self._terminal and self._step is not None:
+        if self._terminal and self._step:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
     def _text(self, progress: "Progress") -> str:
-        if progress.step != self._step and progress.step == "parsing" and not progress.fraction:
-            self._began = time.monotonic()
         text = progress.step
         if progress.files:
-            text += f" {progress.files} files, {progress.bytes / 1e6:.1f} MB"
+            text += f" {progress.files:,} files, {progress.bytes / 1e6:,.1f} MB"
         seconds = time.monotonic() - self._began
-        if 0 < progress.fraction < 1 and seconds > 0:
+        if progress.step == _PARSING and progress.fraction and seconds:
             rate = progress.fraction * progress.bytes / seconds / 1e6
-            left = seconds / progress.fraction - seconds
-            text += f": {progress.fraction:.0%}, {rate:.1f} MB/s, {left:.0f} s left"
+            text += f": {progress.fraction:.0%}, {rate:.1f} MB/s"
+            if progress.fraction < 1:
+                text += f", {_duration(seconds / progress.fraction - seconds)} left"
         return text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def summary_lines(manifest: Mapping[str, Any]) -> list[str]:
     """Tell how a batch ended."""
     summary = manifest["summary"]
+    stopped = manifest["stopped"]
     lines = [
         f"{manifest['job_id']}: {manifest['status']}",
+        *(
+            [f"stopped: {stopped['reason']}; nothing of chunk {stopped['chunk']} is published"]
+            if stopped
+            else []
+        ),
         f"{summary['bytes'] / 1e6:.1f} MB in {summary['duration_seconds']:.1f} s, "
         f"{summary['mb_per_second']:.1f} MB/s",
         "",
@@ -72,10 +90,16 @@ def summary_lines(manifest: Mapping[str, Any]) -> list[str]:
         *_columns(
             [
                 (name.replace("_", " "), f"{summary[name]:,}")
-                for name in ("succeeded", "succeeded_with_faults", "failed", "skipped", "total")
+                for name in ("succeeded", "succeeded_with_faults", "failed", "skipped", "remaining", "total")
+                if summary[name] or name != "remaining"
             ]
         ),
     ]
+    if summary["too_young"]:
+        age = manifest["request"]["options"]["min_age_s"]
+        lines.append(
+            f"  {summary['too_young']:,} skipped files are younger than {age} s and wait for the next run"
+        )
     if manifest["tables"]:
         lines += [
             "",

@@ -26,9 +26,9 @@ _SHOWN_KEYS = ("group_version", "processing_level", "iteration")
 
 def inspect_file(path: Path, dictionary: Dictionary, pivot: int, show_pii: bool) -> Iterator[dict[str, Any]]:
     """Give the tree of a file, or of each member of an archive."""
-    place = open_place(str(path))
-    with place.open_stream(path.name) as stream:
-        if not is_archive(path.name):
+    name = path.resolve().name  # the place of a link is where it leads
+    with open_place(str(path)).open_stream(name) as stream:
+        if not is_archive(name):
             yield _inspect(str(path), stream.read(), dictionary, pivot, show_pii)
             return
         for member, windows in iter_members(str(path), stream, Limits(), _WINDOW):

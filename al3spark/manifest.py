@@ -17,7 +17,7 @@ import al3spark
 from al3spark.al3.faults import KINDS
 from al3spark.al3.parsing import FileTotals
 from al3spark.config import BatchRequest
-from al3spark.planning import Selection
+from al3spark.planning import TOO_YOUNG, Selection, Skipped
 from al3spark.spark.pipeline import StagedTable
 from al3spark.spark.splits import InputFile
 from al3spark.store.ledger import FILES_SCHEMA
@@ -39,7 +39,7 @@ _COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class ChunkRecord:
-    """A published chunk: its files by table, and its rows of `files`."""
+    """A published chunk: its files by table, its rows of `files`, and duplicates that its parse found."""
 
     number: int
     started: datetime
@@ -47,6 +47,31 @@ class ChunkRecord:
     staged: tuple[StagedTable, ...]
     files: pa.Table
     fault_counts: tuple[tuple[str, int], ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """The path of every content that it published, by file_id."""
+        return {
+            file_id: path
+            for file_id, path, status in zip(
+                *(self.files[name].to_pylist() for name in ("file_id", "file_path", "status")), strict=True
+            )
+            if status in (SUCCEEDED, WITH_FAULTS)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A chunk that was not published because too many files failed, and ended the job.
+
+    `failures`: path and reason of its files that failed. `unread`: bytes of the chunks after it.
+    """
+
+    chunk: int
+    reason: str
+    failures: tuple[tuple[str, str], ...]
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +121,22 @@ def make_skip_rows(
 ) -> pa.Table:
     """Make the rows of duplicates, and of archives whose members are on record.
 
-    An archive with a member that is worth another try gets none, so that the next batch opens it again.
+    An archive with a member that is worth another try gets none, so that the next batch opens it again; nor
+    does a duplicate of a file that failed, so that the next batch reads the duplicate.
     """
-    again = {
-        path
+    columns = ("file_path", "status", "version")
+    ended = [
+        row
         for record in records
-        for path, version in zip(
-            record.files["file_path"].to_pylist(), record.files["version"].to_pylist(), strict=True
-        )
-        if version is None
-    }
-    skips = [(each.file, each.reason, each.duplicate_of) for each in selection.skipped if not each.known]
+        for row in zip(*(record.files[name].to_pylist() for name in columns), strict=True)
+    ]
+    again = {path for path, _, version in ended if version is None}
+    failed = {path for path, status, _ in ended if status == FAILED}
+    skips = [
+        (each.file, each.reason, each.duplicate_of)
+        for each in selection.skipped
+        if not each.known and each.duplicate_of not in failed
+    ]
     skips += [
         (archive, "archive: its members are files of their own", None)
         for archive in selection.archives
@@ -130,31 +160,50 @@ def make_skip_rows(
     return pa.Table.from_pylist(rows, FILES_SCHEMA)
 
 
+def count_statuses(records: Sequence[ChunkRecord]) -> Counter[str]:
+    """Count the rows of `files` by status."""
+    return Counter(status for record in records for status in record.files["status"].to_pylist())
+
+
 def compose_manifest(
-    job: JobRecord, selection: Selection, records: Sequence[ChunkRecord], finished: datetime
+    job: JobRecord,
+    selection: Selection,
+    records: Sequence[ChunkRecord],
+    finished: datetime,
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
-    """Make the manifest of a batch that came to its end."""
-    statuses = Counter(status for record in records for status in record.files["status"].to_pylist())
+    """Make the manifest of a batch that came to its end, or was stopped because too many files failed."""
+    statuses = count_statuses(records)
     known = sum(each.known for each in selection.skipped)
     skipped = sum(not each.known for each in selection.skipped) + known
     failed, succeeded = statuses[FAILED], statuses[SUCCEEDED] + statuses[WITH_FAULTS]
+    failed += len(stop.failures) if stop else 0
     processed = failed + succeeded
+    doubles = sum(len(record.skipped) for record in records)
+    remaining = len(selection.files) - processed - doubles if stop else 0
     seconds = max((finished - job.started).total_seconds(), 0.001)
-    size = sum(file.size for file in selection.files)
+    size = sum(file.size for file in selection.files) - (stop.unread if stop else 0)
     return {
         "job_id": job.job_id,
-        "status": "completed" if not failed else "partial_success" if succeeded or skipped else "failed",
+        "status": "completed"
+        if not failed
+        else "partial_success"
+        if not stop and (succeeded or skipped)
+        else "failed",
+        "stopped": {"chunk": stop.chunk, "reason": stop.reason} if stop else None,
         "request": _as_json(asdict(job.request)),
         "versions": {"al3spark": al3spark.__version__, "dictionary": job.dictionary, "spark": job.spark},
         "started_at": job.started.isoformat(),
         "finished_at": finished.isoformat(),
         "summary": {
-            "total": processed + skipped,
+            "total": processed + skipped + remaining,
             "processed": processed,
             "succeeded": succeeded,
             "succeeded_with_faults": statuses[WITH_FAULTS],
             "failed": failed,
             "skipped": skipped,
+            "too_young": sum(each.reason == TOO_YOUNG for each in selection.skipped),
+            "remaining": remaining,
             "bytes": size,
             "duration_seconds": round(seconds, 3),
             "vcpu_hours": round(seconds * job.cores / 3600, 6),
@@ -164,7 +213,7 @@ def compose_manifest(
         },
         "tables": _by_table(records),
         "faults": _by_code(records),
-        "failed_files": _failures(records),
+        "failed_files": _failures(records, stop),
         "checkpoints": [
             {
                 "chunk": record.number,
@@ -175,7 +224,7 @@ def compose_manifest(
             for record in records
         ],
         "artifacts": [f"_al3spark/jobs/{job.job_id}/plan-{record.number:06}.json" for record in records],
-        "remediation": _remedy(records, failed),
+        "remediation": _remedy(records, failed, stop),
     }
 
 
@@ -200,18 +249,21 @@ def _by_code(records: Sequence[ChunkRecord]) -> dict[str, dict[str, int]]:
     return categories
 
 
-def _failures(records: Sequence[ChunkRecord]) -> list[dict[str, str]]:
+def _failures(records: Sequence[ChunkRecord], stop: Stop | None) -> list[dict[str, str]]:
     """Name the first files that failed."""
     failed = [
         {"file": row["file_path"], "reason": row["reason"]}
         for record in records
         for row in record.files.filter(pc.equal(record.files["status"], FAILED)).to_pylist()
     ]
+    failed += [{"file": path, "reason": reason} for path, reason in stop.failures] if stop else []
     return failed[:MOST_FAILURES]
 
 
-def _remedy(records: Sequence[ChunkRecord], failed: int) -> dict[str, Any]:
+def _remedy(records: Sequence[ChunkRecord], failed: int, stop: Stop | None) -> dict[str, Any]:
     """Say what running the request again would do for the files that failed."""
+    if stop:
+        return {"can_retry": True, "retry_strategy": "resume", "manual_intervention_required": True}
     rows = [record.files.filter(pc.equal(record.files["status"], FAILED)) for record in records]
     waiting = sum(table["version"].null_count for table in rows)
     return {

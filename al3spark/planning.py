@@ -5,6 +5,7 @@ file is read, in listing order, unless the ledger has the content already; nothi
 reason.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,19 +14,22 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from al3spark.al3.archives import is_archive
+from al3spark.errors import StoreError
 from al3spark.spark.pipeline import Fingerprint, fingerprint_files
-from al3spark.spark.reading import WHOLE_BYTES
+from al3spark.spark.reading import WHOLE_BYTES, Failure, as_failure
 from al3spark.spark.splits import InputFile
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.ledger import Ledger
 from al3spark.store.places import Place, StoredFile
+
+TOO_YOUNG = "too young"
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """A file that is not read.
 
-    `duplicate_of`: the path with the same content. `known`: the ledger says so already.
+    `duplicate_of`: the path with the same content. `known`: there is nothing to tell the ledger.
     """
 
     file: InputFile
@@ -43,8 +47,13 @@ class Selection:
     archives: tuple[InputFile, ...] = ()
 
 
-def list_inputs(source: Place, pattern: str) -> tuple[InputFile, ...]:
-    """List the files of a source. StoreError: the source cannot be listed."""
+def list_inputs(source: Place, pattern: str, names: Sequence[str] = ()) -> tuple[InputFile, ...]:
+    """List the files of a source, or some by name. StoreError: the source cannot be listed.
+
+    A named file that cannot be had is among them, with its failure.
+    """
+    if names:
+        return tuple(_find_input(source, name) for name in names)
     return tuple(_as_input(source, file) for file in source.list_files(pattern))
 
 
@@ -56,12 +65,28 @@ def drop_known(files: Sequence[InputFile], ledger: Ledger, again: bool) -> Selec
     fresh: list[InputFile] = []
     skipped: list[Skipped] = []
     for file, known in zip(files, _look_up(files, ledger), strict=True):
-        if known is None or (again and (known == "failed" or is_archive(file.name))):
+        if known is None or (again and (known == "failed" or _is_unopened(file))):
             fresh.append(file)
         else:
             reason = "failed before" if known == "failed" else "ingested before"
             skipped.append(Skipped(file, reason, known=True))
     return Selection(tuple(fresh), tuple(skipped))
+
+
+def drop_young(files: Sequence[InputFile], min_age_s: int, now_ns: int) -> Selection:
+    """Leave files on disks to the next run that changed less than `min_age_s` ago: they may still grow.
+
+    A clock that is fast by less than that does not matter.
+    """
+
+    def is_young(file: InputFile) -> bool:
+        changed = _changed_ns(file.version)
+        return changed is not None and abs(now_ns - changed) < min_age_s * 10**9
+
+    return Selection(
+        tuple(file for file in files if not is_young(file)),
+        tuple(Skipped(file, TOO_YOUNG, known=True) for file in files if is_young(file)),
+    )
 
 
 def identify_inputs(
@@ -93,6 +118,26 @@ def _as_input(source: Place, file: StoredFile) -> InputFile:
     return InputFile(source.uri(file.name), file.name, file.size, file.size, file.version)
 
 
+def _find_input(source: Place, name: str) -> InputFile:
+    try:
+        file = source.find(name)
+    except StoreError as error:
+        failure = as_failure(error)
+    else:
+        if file:
+            return _as_input(source, file)
+        failure = Failure("FILE_UNREADABLE", "no such file", retryable=True)
+    return InputFile(
+        source.uri(name), name, 0, 0, "", failure=(failure.code, failure.message, failure.retryable)
+    )
+
+
+def _changed_ns(version: str) -> int | None:
+    """When a file on a disk changed last, in ns since 1970 (see disks.py); None: nobody knows."""
+    times = re.fullmatch(r"(\d{1,20})-\d+", version)
+    return int(times[1]) if times else None
+
+
 def _look_up(files: Sequence[InputFile], ledger: Ledger) -> Iterator[str | None]:
     """Say for each file how it ended before, None if it is new or is worth another try."""
     yield from ledger.known(
@@ -102,6 +147,10 @@ def _look_up(files: Sequence[InputFile], ledger: Ledger) -> Iterator[str | None]
     )
 
 
+def _is_unopened(file: InputFile) -> bool:
+    return is_archive(file.name) and not file.member
+
+
 def _choose_suspects(files: Sequence[InputFile], ledger: Ledger) -> list[int]:
     sizes = np.array([file.size for file in files], np.int64)
     often = Counter(sizes.tolist())
@@ -109,14 +158,17 @@ def _choose_suspects(files: Sequence[InputFile], ledger: Ledger) -> list[int]:
     return [
         number
         for number, file in enumerate(files)
-        if is_archive(file.name)
-        or file.size > WHOLE_BYTES
-        or (file.size and (often[file.size] > 1 or seen[number]))
+        if not file.failure
+        and (
+            is_archive(file.name)
+            or file.size > WHOLE_BYTES
+            or (file.size and (often[file.size] > 1 or seen[number]))
+        )
     ]
 
 
 def _with_print(file: InputFile, print_: Fingerprint) -> InputFile:
-    failure = (print_.code, print_.message) if print_.code else None
+    failure = (print_.code, print_.message, print_.retryable) if print_.code else None
     inside = bool(print_.member) and print_.member != file.path
     return replace(
         file,

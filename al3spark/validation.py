@@ -10,7 +10,7 @@ from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import load_dictionary
 from al3spark.al3.faults import ERROR, KINDS
 from al3spark.batch import MIB, Progress
-from al3spark.config import Options
+from al3spark.config import Options, Source
 from al3spark.planning import identify_inputs, list_inputs
 from al3spark.spark.pipeline import validate_files
 from al3spark.spark.session import count_cores, watch_tasks
@@ -23,10 +23,10 @@ PLACES = 3
 
 
 def validate_source(
-    source: str, options: Options, spark: SparkSession, report: Callable[[Progress], None]
+    source: Source, options: Options, spark: SparkSession, report: Callable[[Progress], None]
 ) -> dict[str, Any]:
     """Give faults by code with their first places, and counts of files, records and errors."""
-    place = open_place(source)
+    place = open_place(source.uri)
     task = ParseTask(
         place,
         load_dictionary(*options.dictionaries),
@@ -34,7 +34,7 @@ def validate_source(
         options.window_kib << 10,
         Limits(),
     )
-    listed = list_inputs(place, options.pattern)
+    listed = list_inputs(place, source.pattern, source.files)
     selection = identify_inputs(spark, task, listed, no_ledger(), again=False)
     splits = pack_splits(
         selection.files, choose_split_bytes(selection.files, count_cores(spark), options.split_mib * MIB)

@@ -64,6 +64,7 @@ class Fingerprint:
     transcoded: bool
     code: str
     message: str
+    retryable: bool
 
 
 def fingerprint_files(

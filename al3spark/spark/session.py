@@ -8,22 +8,32 @@ Raises: RequestError where no session can start, in one line.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from threading import Thread
+from typing import IO, TypeVar
 
 from pyspark import InheritableThread, SparkContext
 from pyspark.sql import SparkSession
 
-from al3spark.errors import RequestError
+from al3spark.errors import CancelledError, RequestError
+
+Result = TypeVar("Result")
 
 LEAST_JAVA = 17
+_CLEAN_UP_S = 7.0
+_CANCEL_AGAIN_S = 0.2
+_CANCELLED = re.compile(r"\bJob \d+ cancelled\b")
 _POLL_S = 0.5
+_NAMED = re.compile(r"^(?:Exception in thread \S+ )?[\w.$]*(?:Exception|Error): (.+)", re.MULTILINE)
 _LOCAL = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
@@ -47,7 +57,8 @@ _JOB = {
 def open_session(master: str | None = None) -> Iterator[SparkSession]:
     """Give a session for one run; one that this starts is stopped at the end, a given one left as it was."""
     given = SparkSession.getActiveSession()
-    spark = given or _start(master)
+    with _same_sigint():
+        spark = given or _start(master)
     before = {name: spark.conf.get(name, None) for name in _JOB}
     for name, value in _JOB.items():
         spark.conf.set(name, value)
@@ -67,11 +78,47 @@ def count_cores(spark: SparkSession) -> int:
     return int(spark.conf.get("spark.default.parallelism", "8") or 8)
 
 
+def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result:
+    """Do `work` in a thread of its own, so that an interrupt, which comes to this one, can cancel its jobs.
+
+    A signal that raises in the middle of a call to Java would break the connection and leave the job running.
+    Raises what `work` raises; or the interrupt, once `work` has cleaned up or has had `_CLEAN_UP_S` for it.
+    """
+    outcome: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the outcome is taken
+            outcome.set_exception(error)
+
+    thread = InheritableThread if hasattr(spark, "_jsc") else Thread
+    worker = thread(target=run, daemon=True)
+    worker.start()
+    try:
+        return outcome.result()
+    except KeyboardInterrupt:
+        until = time.monotonic() + _CLEAN_UP_S
+        while worker.is_alive() and time.monotonic() < until:
+            _cancel_jobs(spark)
+            worker.join(_CANCEL_AGAIN_S)
+        raise
+
+
+def _cancel_jobs(spark: SparkSession) -> None:
+    with suppress(Exception):  # it may be gone already
+        if hasattr(spark, "_jsc"):
+            spark.sparkContext.cancelAllJobs()
+        else:
+            spark.interruptAll()
+
+
 @contextmanager
 def watch_tasks(spark: SparkSession, name: str, tasks: int, tell: Callable[[float], None]) -> Iterator[None]:
     """While a job of `tasks` parse tasks runs, tell now and then which part of them is done, 0 to 1.
 
-    Only classic Spark has task counts; on Connect nothing is told before the end.
+    Only classic Spark has task counts; on Connect nothing is told before the end. Raises CancelledError if
+    the job was cancelled, and what else happens.
     """
     if not hasattr(spark, "_jsc"):
         yield
@@ -90,6 +137,10 @@ def watch_tasks(spark: SparkSession, name: str, tasks: int, tell: Callable[[floa
     try:
         yield
         tell(1.0)
+    except Exception as error:
+        if _CANCELLED.search(str(error)):
+            raise CancelledError("the Spark job was cancelled") from error
+        raise
     finally:
         done.set()
         poller.join()
@@ -131,7 +182,9 @@ def _start(master: str | None) -> SparkSession:
             return builder.getOrCreate()
         except Exception as error:
             told.seek(0)
-            raise RequestError(f"Spark does not start: {_last_line(told.read()) or error}") from error
+            raise RequestError(
+                f"Spark does not start: {_find_reason(told.read()) or type(error).__name__}"
+            ) from error
 
 
 @contextmanager
@@ -147,9 +200,21 @@ def _stderr_aside() -> Iterator[IO[bytes]]:
             os.close(ours)
 
 
-def _last_line(output: bytes) -> str:
-    lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+@contextmanager
+def _same_sigint() -> Iterator[None]:
+    """Keep our way to take SIGINT: Spark's calls Java in the middle of a call to Java, which breaks both."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+def _find_reason(output: bytes) -> str:
+    """The message of the first Java exception or error in what a process wrote; "" if it names none."""
+    named = _NAMED.search(output.decode(errors="replace"))
+    return named[1].strip() if named else ""
 
 
 def require_java() -> None:

@@ -17,8 +17,8 @@ class InputFile:
 
     `name`, `version`: as listed by the source. `size`: bytes to parse, out of an archive. `listed_size`:
     bytes as listed, for a member of a .zip as expanded. `file_id`: "" where the parse finds it out (the file
-    is read whole there). `transcoded`: known for files that are read as a stream. `failure`: a fault code and
-    a message if it is known that the file cannot be parsed.
+    is read whole there). `transcoded`: known for files that are read as a stream. `failure`: a fault code, a
+    message and whether waiting can help, if it is known that the file cannot be parsed.
     """
 
     path: str
@@ -29,7 +29,7 @@ class InputFile:
     member: str = ""
     file_id: str = ""
     transcoded: bool = False
-    failure: tuple[str, str] | None = None
+    failure: tuple[str, str, bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ the blocks of a split are identical on every attempt (no clock, no attempt id in
 split holds its totals, against which the driver checks what was written.
 """
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -30,9 +31,13 @@ Task = Callable[[Batches], Batches]
 
 TOTALS = "_totals"
 BLOCKS = "table_name string, split_id int, block_no int, rows bigint, payload binary"
-STAGED = "table_name string, final_name string, token string, size bigint, rows bigint, splits string, totals binary"
+STAGED = (
+    "table_name string, final_name string, token string, size bigint, rows bigint, "
+    "splits string, totals binary"
+)
 FINGERPRINTS = (
-    "number int, member string, file_id string, size bigint, transcoded boolean, code string, message string"
+    "number int, member string, file_id string, size bigint, transcoded boolean, "
+    "code string, message string, retryable boolean"
 )
 JOB_FIELD = pa.field("job_id", pa.string(), nullable=False)
 ROW_GROUP_BYTES = 64 << 20
@@ -66,6 +71,7 @@ _FINGERPRINT_SCHEMA = pa.schema(
         ("transcoded", pa.bool_()),
         ("code", pa.string()),
         ("message", pa.string()),
+        ("retryable", pa.bool_()),
     ]
 )
 
@@ -221,8 +227,8 @@ def _fingerprint_rows(task: ParseTask, number: int, file: InputFile) -> Batches:
     def row(
         member: str = "", failure: Failure | None = None, found: tuple[str, bool, int] = ("", False, 0)
     ) -> pa.RecordBatch:
-        code, message = (failure.code, failure.message) if failure else ("", "")
-        values = [number, member, found[0], found[2], found[1], code, message]
+        told = (failure.code, failure.message, failure.retryable) if failure else ("", "", False)
+        values = [number, member, found[0], found[2], found[1], *told]
         return pa.RecordBatch.from_arrays(
             [pa.array([value], field.type) for value, field in zip(values, _FINGERPRINT_SCHEMA, strict=True)],
             schema=_FINGERPRINT_SCHEMA,
@@ -284,6 +290,8 @@ class _TableFile:
         )
 
     def abandon(self) -> None:
+        with contextlib.suppress(StoreError, OSError, pa.ArrowException):
+            self._parquet.close()  # else it writes its end when it is collected, to a file that is closed
         self._file.abandon()
 
     def _write(self) -> None:

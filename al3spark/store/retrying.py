@@ -44,7 +44,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """At most `max_attempts` tries; up to `delay_s` before the second, twice that before the third, and so on."""
+    """At most `max_attempts` tries; waits of up to `delay_s`, then twice that, and so on."""
 
     max_attempts: int = 5
     delay_s: float = 0.5

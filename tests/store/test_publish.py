@@ -322,7 +322,6 @@ def test_sleeping_roll_back_does_not_touch_what_came_after(root: Path, fork: For
 def test_roll_back_leaves_nothing_to_a_publisher_who_wakes_up_meanwhile(
     root: Path, fork: Fork, step: int
 ) -> None:
-    place = open_place(str(root))
     publisher = fork(lambda: ingest(root), stop_at=19, kill_at=20)  # about to show the ledger, its last file
     assert publisher.wait_until_stopped()
     (root / "vehicles/day=1/part-job-a-0.parquet").unlink()

@@ -1,0 +1,142 @@
+"""A request document and flags become one `BatchRequest`.
+
+In: the path or URI of a JSON document, if any, and what a command line says. Out: a request that was checked
+whole. Promises: flags override the document; nothing is ignored: an unknown name is a problem; all problems
+are told at once, one a line, each with where it is and what is valid. Raises: RequestError. Leaves to others:
+whether source and destination can be read and written (batch.py).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from al3spark.config import Archive, BatchRequest, Options, Source
+from al3spark.errors import RequestError
+from al3spark.locations import read_destination, read_source, read_text
+from al3spark.options import Problems, describe, read_values, show, suggest
+
+_PARTS = ("source", "destination", "options")
+_ARCHIVE = "archive"
+
+
+def load_request(
+    document: str | None = None,
+    source: str | None = None,
+    destination: str | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> BatchRequest:
+    """Read a document by its path or URI and lay a command line over it.
+
+    `source`, `destination`: paths or URIs, in place of what the document says. `flags`: values as a document
+    has them, by the names of options.
+    """
+    asked = parse_document(read_text(document), document) if document else {}
+    given = dict(flags or {})
+    problems = Problems(_labels(given))
+    request = _read_request(_overlay(asked, source, destination, given), problems)
+    if request is None:
+        raise RequestError(_tell(document or "the request", problems.found))
+    return request
+
+
+def parse_document(text: str, name: str) -> dict[str, Any]:
+    """Parse JSON. RequestError: it is none, or no object, or has a name twice."""
+    try:
+        document = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise RequestError(f"{name} line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{name}: {error}") from error
+    if not isinstance(document, dict):
+        raise RequestError(f"{name}: not a JSON object; valid: {', '.join(_PARTS)}")
+    return document
+
+
+def _overlay(
+    asked: Mapping[str, Any], source: str | None, destination: str | None, flags: dict[str, object]
+) -> dict[str, Any]:
+    """Lay a command line over a document. A place that it names replaces all that says where it is."""
+    merged = dict(asked)
+    for part, uri, stays in (("source", source, "pattern"), ("destination", destination, "format")):
+        if uri is not None:
+            before = merged.get(part)
+            kept = {stays: before[stays]} if isinstance(before, dict) and stays in before else {}
+            merged[part] = {"uri": uri, **kept}
+    of_source = {each.name for each in describe(Source)}
+    for part, values in (
+        ("source", {name: value for name, value in flags.items() if name in of_source}),
+        ("options", {name: value for name, value in flags.items() if name not in of_source}),
+    ):
+        below = merged.get(part) if merged.get(part) is not None else {}
+        if values and isinstance(below, dict):
+            merged[part] = below | values
+    return merged
+
+
+def _read_request(asked: Mapping[str, Any], problems: Problems) -> BatchRequest | None:
+    """Read a whole request; None if it has any problem."""
+    for name in asked:
+        if name not in _PARTS:
+            problems.add(name, f"is unknown; {suggest(name, _PARTS)}")
+    source = read_source(asked.get("source"), problems)
+    destination = read_destination(asked.get("destination"), problems)
+    options = _read_options(asked.get("options"), problems)
+    if source is None or destination is None or problems.found:
+        return None
+    return BatchRequest(source, destination, Options(**options))
+
+
+def _read_options(document: object, problems: Problems) -> dict[str, Any]:
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        problems.add("options", f"is {show(document)}; valid: an object")
+        return {}
+    known = describe(Options)
+    plain = {name: value for name, value in document.items() if name != _ARCHIVE}
+    command = plain.get("on_finish")
+    if isinstance(command, dict) and "sns_topic_arn" in command:
+        problems.add("options.on_finish.sns_topic_arn", "comes later; valid: a command as a list of words")
+        del plain["on_finish"]
+    values = read_values("options", plain, known, problems)
+    if (archive := document.get(_ARCHIVE)) is not None:
+        values[_ARCHIVE] = _read_archive(archive, problems)
+    return values
+
+
+def _read_archive(document: object, problems: Problems) -> Archive:
+    where = f"options.{_ARCHIVE}"
+    if isinstance(document, str):
+        document = {"succeeded": document}
+    if not isinstance(document, dict) or not document:
+        problems.add(
+            where, f"is {show(document)}; valid: a path or URI, or an object with succeeded and failed"
+        )
+        return Archive()
+    return Archive(**read_values(where, document, describe(Archive), problems))
+
+
+def _labels(flags: Mapping[str, object]) -> dict[str, str]:
+    """Flags by the places in a document for which they stand."""
+    described = [("source", each) for each in describe(Source)]
+    described += [("options", each) for each in describe(Options)]
+    return {f"{part}.{each.name}": each.flag for part, each in described if each.name in flags}
+
+
+def _tell(name: str, problems: Sequence[str]) -> str:
+    if len(problems) == 1:
+        return f"{name}: {problems[0]}"
+    return "\n  ".join([f"{name} has {len(problems)} problems:", *problems])
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twin} is there twice")
+    return document
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

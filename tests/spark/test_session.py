@@ -1,0 +1,142 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from al3spark.errors import RequestError
+from al3spark.spark.session import count_cores, open_session, require_java, watch_tasks
+from tests.batches import ROOT
+
+SETTINGS = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "16",
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+}
+
+
+@pytest.mark.spark
+def test_a_given_session_has_the_settings_of_the_job_during_a_run_and_its_own_afterwards(
+    spark: SparkSession,
+) -> None:
+    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    spark.conf.set(name, "777")
+    try:
+        with open_session() as session:
+            assert {setting: session.conf.get(setting) for setting in SETTINGS} == SETTINGS
+        assert spark.conf.get(name) == "777"
+    finally:
+        spark.conf.unset(name)
+
+
+@pytest.mark.spark
+def test_a_given_session_gets_its_settings_back_after_an_error_too(spark: SparkSession) -> None:
+    before = {setting: spark.conf.get(setting, None) for setting in SETTINGS}
+    with pytest.raises(KeyError), open_session():
+        raise KeyError
+    assert {setting: spark.conf.get(setting, None) for setting in SETTINGS} == before
+
+
+@pytest.mark.spark
+def test_a_given_session_is_not_stopped(spark: SparkSession) -> None:
+    with open_session():
+        pass
+    assert spark.range(3).count() == 3
+
+
+@pytest.mark.spark
+def test_the_cores_of_a_local_session_are_counted(spark: SparkSession) -> None:
+    assert count_cores(spark) == 2
+
+
+@pytest.mark.spark
+def test_tasks_that_end_are_told_while_the_others_run(spark: SparkSession) -> None:
+    def wait_for_the_last(batches: object) -> object:
+        for batch in batches:  # type: ignore[attr-defined]
+            if batch.column(0)[0].as_py() == 3:
+                time.sleep(3)
+            yield pa.record_batch({"id": batch.column(0)})
+
+    told: list[float] = []
+    with watch_tasks(spark, "watched", 4, told.append):
+        assert spark.range(0, 4, 1, 4).mapInArrow(wait_for_the_last, "id long").collect()
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert 0.75 in told
+
+
+@pytest.mark.spark
+def test_nothing_is_told_once_the_work_is_over(spark: SparkSession) -> None:
+    told: list[float] = []
+    with watch_tasks(spark, "watched", 1, told.append):
+        pass
+    time.sleep(1)
+    assert told == [1.0]
+
+
+OPENED = """
+import sys
+import pyarrow as pa
+from al3spark.spark.session import open_session
+
+def tell_python(batches):
+    for batch in batches:
+        yield pa.record_batch({"python": pa.array([sys.executable])})
+
+with open_session("local[1]") as spark:
+    names = ("spark.sql.session.timeZone", "spark.ui.enabled", "spark.driver.host", "spark.master")
+    print(*(spark.conf.get(name) for name in names))
+    print(spark.range(1).mapInArrow(tell_python, "python string").collect()[0][0] == sys.executable)
+print(spark.sparkContext._jsc is None)
+"""
+
+
+@pytest.mark.spark
+def test_a_session_of_its_own_needs_nothing_prepared_and_is_stopped_at_the_end() -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK"))}
+    command = [sys.executable, "-c", OPENED]
+    found = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines() == ["UTC false 127.0.0.1 local[1]", "True", "True"]
+
+
+def java(folder: Path, version: str) -> Path:
+    """A Java that only tells its version."""
+    program = folder / "bin/java"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2025-01-01' >&2\n")
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("version", ["17.0.15", "21", "25.0.1"])
+def test_a_java_that_spark_can_use_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(java(tmp_path, version)))
+    require_java()
+
+
+@pytest.mark.parametrize(("version", "number"), [("11.0.2", "11"), ("1.8.0_402", "1")])
+def test_a_java_that_is_too_old_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, number: str
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(java(tmp_path, version)))
+    with pytest.raises(RequestError, match=rf"^Spark needs Java 17\b.* {tmp_path}/bin/java is {number}: .*$"):
+        require_java()
+
+
+@pytest.mark.parametrize("home", ["nowhere", None])
+def test_no_java_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    if home:
+        monkeypatch.setenv("JAVA_HOME", str(tmp_path / home))
+    with pytest.raises(RequestError, match=r"^Spark needs Java\b.*there is none.*JAVA_HOME$"):
+        require_java()

@@ -1,0 +1,78 @@
+import pytest
+
+from al3spark.spark.splits import InputFile, Split, choose_split_bytes, cut_chunks, pack_splits
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def files(*sizes: int) -> tuple[InputFile, ...]:
+    return tuple(
+        InputFile(f"/in/{number}", str(number), size, size, "v") for number, size in enumerate(sizes)
+    )
+
+
+def sizes(splits: tuple[Split, ...]) -> list[list[int]]:
+    return [[file.size for file in split.files] for split in splits]
+
+
+def splits(*sizes: int) -> tuple[Split, ...]:
+    return tuple(Split(number, files(size)) for number, size in enumerate(sizes))
+
+
+def test_files_are_packed_in_order_until_a_split_is_full() -> None:
+    assert sizes(pack_splits(files(400 * KIB, 400 * KIB, 200 * KIB), MIB)) == [
+        [400 * KIB, 400 * KIB],
+        [200 * KIB],
+    ]
+
+
+def test_a_file_that_is_too_large_is_a_split_of_its_own() -> None:
+    assert sizes(pack_splits(files(10, 5 * MIB, 10), MIB)) == [[10], [5 * MIB], [10]]
+
+
+def test_opening_a_file_costs_as_much_as_64_kib() -> None:
+    assert [len(split.files) for split in pack_splits(files(*[0] * 33), MIB)] == [16, 16, 1]
+
+
+def test_splits_are_numbered_from_0() -> None:
+    assert [split.split_id for split in pack_splits(files(MIB, MIB, MIB), MIB)] == [0, 1, 2]
+
+
+def test_the_same_files_give_the_same_splits() -> None:
+    given = files(3, 1, 4, 1, 5)
+    assert pack_splits(given, 128 * KIB) == pack_splits(given, 128 * KIB)
+
+
+def test_no_file_makes_no_split() -> None:
+    assert pack_splits((), MIB) == ()
+
+
+def test_the_size_of_a_split_is_that_of_its_files() -> None:
+    assert Split(0, files(3, 4)).size == 7
+
+
+@pytest.mark.parametrize(
+    ("total", "cores", "expected"),
+    [
+        (10 * KIB, 2, MIB),  # never less than 1 MiB
+        (60 * MIB, 2, 10 * MIB + 10923),  # three splits a core
+        (60 * MIB, 10, 2 * MIB + 2185),
+        (900 * MIB, 2, 32 * MIB),  # never more than the limit
+    ],
+)
+def test_every_core_gets_several_splits_within_bounds(total: int, cores: int, expected: int) -> None:
+    assert choose_split_bytes(files(total), cores, 32 * MIB) == expected
+
+
+def test_splits_are_cut_into_chunks_of_about_a_size() -> None:
+    chunks = cut_chunks(splits(6, 4, 1, 9, 3), 10)
+    assert [[split.size for split in chunk] for chunk in chunks] == [[6, 4], [1, 9], [3]]
+
+
+def test_a_split_that_is_too_large_is_a_chunk_of_its_own() -> None:
+    chunks = cut_chunks(splits(1, 50, 1), 10)
+    assert [[split.size for split in chunk] for chunk in chunks] == [[1], [50], [1]]
+
+
+def test_no_split_makes_no_chunk() -> None:
+    assert cut_chunks((), 10) == ()

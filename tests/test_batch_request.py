@@ -1,0 +1,78 @@
+"""What `prepare` refuses of a request, and files that a request names."""
+
+from pathlib import Path
+
+import pytest
+
+from al3spark.batch import Prepared, prepare
+from al3spark.config import Archive, BatchRequest, Destination, Options, Source
+from al3spark.errors import RequestError
+from tests.batches import al3, put, run, statuses
+
+
+def ready(source: Source, destination: Path, options: Options | None = None) -> Prepared:
+    return prepare(BatchRequest(source, Destination(str(destination)), options or Options(min_age_s=0)))
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [("in", "in/out"), ("in", "in"), ("in/deeper", "in"), ("in/a.al3", "in"), ("link", "in")],
+)
+def test_a_source_that_overlaps_the_destination_is_refused(
+    tmp_path: Path, source: str, destination: str
+) -> None:
+    put(tmp_path, {"in/a.al3": al3(1), "in/deeper/b.al3": al3(2)})
+    (tmp_path / "link").symlink_to(tmp_path / "in/deeper")
+    with pytest.raises(RequestError, match=r"^source and destination overlap: "):
+        ready(Source(f"{tmp_path}/{source}"), tmp_path / destination)
+    assert not (tmp_path / "in/_al3spark").exists()
+
+
+@pytest.mark.parametrize(
+    ("archive", "expected"),
+    [
+        (Archive("in/done"), "source and archive overlap"),
+        (Archive(None, "in/bad"), "source and archive of failed files overlap"),
+        (Archive("done", "."), "source and archive of failed files overlap"),
+    ],
+)
+def test_a_source_that_overlaps_an_archive_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: Archive, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, {"in/a.al3": al3(1)})
+    with pytest.raises(RequestError, match=f"^{expected}: "):
+        ready(Source(f"{tmp_path}/in"), tmp_path / "out", Options(archive=archive))
+
+
+def test_named_files_overlap_only_where_they_are(tmp_path: Path) -> None:
+    put(tmp_path, {"in/a.al3": al3(1), "out/b.al3": al3(2)})
+    assert ready(Source(str(tmp_path), files=("in/a.al3",)), tmp_path / "out")
+    with pytest.raises(RequestError, match=r"^source and destination overlap: "):
+        ready(Source(str(tmp_path), files=("in/a.al3", "out/b.al3")), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (Options(reprocess="batch-20260102-abc123"), "reprocess of a job"),
+        (Options(on_changed="replace", log_format="json"), "on_changed, log_format"),
+    ],
+)
+def test_an_option_that_does_nothing_yet_is_refused(tmp_path: Path, options: Options, expected: str) -> None:
+    put(tmp_path, {"in/a.al3": al3(1)})
+    with pytest.raises(RequestError, match=f"^not supported yet by this version: {expected}$"):
+        ready(Source(f"{tmp_path}/in"), tmp_path / "out", options)
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("spark")
+def test_only_named_files_are_read_and_one_that_is_missing_fails_alone(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", {"a.al3": al3(1), "b.al3": al3(2), "deeper/c.al3": al3(3)})
+    named = Source(str(source), files=("deeper/c.al3", "a.al3", "none.zip"))
+    assert run(ready(named, tmp_path / "out"))["status"] == "partial_success"
+    assert statuses(tmp_path / "out", source) == {
+        "a.al3": "succeeded",
+        "deeper/c.al3": "succeeded",
+        "none.zip": "failed",
+    }
