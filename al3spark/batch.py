@@ -22,7 +22,7 @@ from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import Dictionary, load_dictionary
 from al3spark.budget import find_breach
 from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options
-from al3spark.errors import BatchError, RequestError
+from al3spark.errors import BatchError, CancelledError, RequestError, TasksFailedError
 from al3spark.manifest import (
     FAILED,
     ChunkRecord,
@@ -30,24 +30,28 @@ from al3spark.manifest import (
     Stop,
     compose_manifest,
     count_statuses,
+    find_troubles,
     make_file_rows,
     make_skip_rows,
 )
+from al3spark.monitoring import Counts, StatusBoard, mark_dead
 from al3spark.planning import Selection, Skipped, drop_known, drop_young, identify_inputs, list_inputs
 from al3spark.spark.pipeline import ChunkResult, StagedTable, run_chunk
-from al3spark.spark.session import count_cores, watch_tasks
+from al3spark.spark.session import cancel_jobs, count_cores, watch_tasks
 from al3spark.spark.splits import InputFile, Split, choose_split_bytes, cut_chunks, pack_splits
 from al3spark.spark.tasks import ParseTask, WriteTask, final_name
-from al3spark.store.documents import new_job_id, write_manifest, write_status
+from al3spark.store.documents import new_job_id, write_manifest
 from al3spark.store.ledger import FILES_SCHEMA, FILES_TABLE, Ledger, load_ledger
 from al3spark.store.lock import Lock, acquire
 from al3spark.store.places import Place, open_place
-from al3spark.store.publish import Plan, run_plan, write_plan
+from al3spark.store.publish import Plan, run_plan, settle_job, write_plan
+from al3spark.store.retrying import RetryPlan
 
 MIB = 1 << 20
 LEAST_CHUNK = 4096 * MIB
 PROBE = "_al3spark/probe"
-UNWIRED = ("parallelism", "max_attempts", "retry_delay_s", "on_changed", "archive", "on_finish", "log_format")
+MOST_ATTEMPTS = 3  # of a chunk: as it is, file by file if its tasks died, and without what changed meanwhile
+UNWIRED = ("parallelism", "on_changed", "archive", "on_finish", "log_format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,12 @@ class Prepared:
         """What parse tasks need to know."""
         options = self.request.options
         return ParseTask(
-            self.source, self.dictionary, options.century_pivot, options.window_kib << 10, Limits()
+            self.source,
+            self.dictionary,
+            options.century_pivot,
+            options.window_kib << 10,
+            Limits(),
+            RetryPlan(options.max_attempts, options.retry_delay_s),
         )
 
 
@@ -142,13 +151,18 @@ def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[s
     started = datetime.now(UTC)
     job_id = new_job_id(started, secrets.token_hex(3))
     with acquire(prepared.destination, job_id) as lock:
-        run = _Run(prepared, spark, report, lock, job_id, started, count_cores(spark))
-        try:
-            return run.carry_out()
-        except BaseException as error:
-            prepared.destination.discard_staged(job_id)
-            run.write_status("cancelled" if isinstance(error, KeyboardInterrupt) else "failed")
-            raise
+        mark_dead(prepared.destination, lock.taken_over)
+        board = StatusBoard(prepared.destination, job_id, lambda: cancel_jobs(spark), lambda: lock.lost)
+        run = _Run(prepared, spark, report, lock, board, job_id, started, count_cores(spark))
+        with board:
+            try:
+                return run.carry_out()
+            except BaseException as error:
+                settle_job(prepared.destination, job_id)
+                cancelled = board.is_cancelled or isinstance(error, KeyboardInterrupt | CancelledError)
+                board.end("cancelled" if cancelled else "failed")
+                board.check()
+                raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +171,7 @@ class _Run:
     spark: SparkSession
     report: Report
     lock: Lock
+    board: StatusBoard
     job_id: str
     started: datetime
     cores: int
@@ -166,18 +181,24 @@ class _Run:
         return (self.prepared.request.options.ingest_date or self.started.date()).isoformat()
 
     def carry_out(self) -> dict[str, Any]:
-        self.write_status("processing")
         self.report(Progress("listing"))
         selection, ledger = self._select()
         chunks = self._cut(selection.files)
         work = sum(file.size for file in selection.files) or 1
+        skips = len(selection.skipped)
+        counts = Counts(len(selection.files) + skips, skipped=skips, total_bytes=work, chunks=len(chunks))
+        self.board.begin(counts)
         records: list[ChunkRecord] = []
         contents: dict[str, str] = {}
         done = 0
         for number, chunk in enumerate(chunks):
+            self.board.check()
             size = sum(split.size for split in chunk)
+            counts = replace(counts, chunk=number + 1, chunk_bytes=size, published_bytes=done)
+            self.board.counts = counts
 
             def tell(part: float, done: int = done, size: int = size) -> None:
+                self.board.parsed(part)
                 self.report(Progress("parsing", len(selection.files), work, (done + part * size) / work))
 
             ended = self._run_chunk(number, chunk, ledger, contents, count_statuses(records), tell)
@@ -186,6 +207,8 @@ class _Run:
             records.append(ended)
             contents |= ended.contents
             done += size
+            counts = _count_chunk(counts, ended, done)
+            self.board.published(counts, find_troubles(ended))
         found = tuple(each for record in records for each in record.skipped)
         selection = replace(selection, skipped=selection.skipped + found)
         records += self._publish_skips(len(chunks), selection, records)
@@ -195,22 +218,13 @@ class _Run:
     def _end(
         self, selection: Selection, records: Sequence[ChunkRecord], stop: Stop | None = None
     ) -> dict[str, Any]:
-        """Leave the manifest."""
+        """Leave the manifest, and nothing that is staged."""
+        self.lock.check()
+        settle_job(self.prepared.destination, self.job_id)
         manifest = compose_manifest(self._job_record(), selection, records, datetime.now(UTC), stop)
         write_manifest(self.prepared.destination, self.job_id, manifest)
-        self.write_status(manifest["status"])
+        self.board.end(manifest["status"])
         return manifest
-
-    def write_status(self, status: str) -> None:
-        """Leave a word on how the job is doing."""
-        now = datetime.now(UTC).isoformat()
-        document = {
-            "job_id": self.job_id,
-            "status": status,
-            "started_at": self.started.isoformat(),
-            "at": now,
-        }
-        write_status(self.prepared.destination, self.job_id, document)
 
     def _select(self) -> tuple[Selection, Ledger]:
         """Choose what to read."""
@@ -246,9 +260,17 @@ class _Run:
         )
         splits = tuple(replace(split, split_id=position) for position, split in enumerate(chunk))
         doubles: tuple[Skipped, ...] = ()
-        for attempt in (1, 2):
-            with watch_tasks(self.spark, self.job_id, len(splits), tell):
-                result = run_chunk(self.spark, self.prepared.parse_task, task, splits)
+        parse = self.prepared.parse_task
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                with watch_tasks(self.spark, self.job_id, len(splits), tell):
+                    result = run_chunk(self.spark, parse, task, splits)
+            except TasksFailedError:
+                self.board.check()
+                if parse.isolated:
+                    raise
+                parse = replace(parse, isolated=True)
+                continue
             stop = self._find_stop(number, result, before)
             failed, found = _find_failed(result), _find_doubles(result, splits, ledger, contents)
             if not stop and not failed and not found:
@@ -283,7 +305,10 @@ class _Run:
         counts: Counter[str] = Counter()
         for each in totals.values():
             counts.update(dict(each.fault_counts))
-        return ChunkRecord(number, started, datetime.now(UTC), staged, rows, tuple(counts.items()))
+        retries = sum(split.retries for split in result.totals)
+        return ChunkRecord(
+            number, started, datetime.now(UTC), staged, rows, tuple(counts.items()), retries=retries
+        )
 
     def _publish_skips(
         self, number: int, selection: Selection, records: Sequence[ChunkRecord]
@@ -322,6 +347,20 @@ class _Run:
             self.cores,
             self.started,
         )
+
+
+def _count_chunk(counts: Counts, record: ChunkRecord, published_bytes: int) -> Counts:
+    """Count what a chunk decided."""
+    ended = count_statuses([record])
+    return replace(
+        counts,
+        completed=counts.completed + ended.total() - ended[FAILED],
+        failed=counts.failed + ended[FAILED],
+        skipped=counts.skipped + len(record.skipped),
+        published_bytes=published_bytes,
+        part=0.0,
+        chunk_bytes=0,
+    )
 
 
 def _find_failed(result: ChunkResult) -> dict[str, tuple[str, str, bool]]:

@@ -33,6 +33,7 @@ from al3spark.display import (
     summary_lines,
 )
 from al3spark.errors import Al3Error, DictionaryError, RequestError
+from al3spark.operator_cli import COMMANDS
 from al3spark.options import Option, Range, Words, describe
 from al3spark.requests import load_request
 
@@ -295,6 +296,10 @@ def sample(directory: str, files: int, size_kib: int, seed: int, damage: float) 
 
 def _print_lines(lines: Sequence[str]) -> None:
     click.echo("\n".join(lines))
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -155,6 +155,41 @@ def _place_of(place: Mapping[str, Any]) -> str:
     return f"{where}: {what + ' ' if what else ''}{place['message']}{raw}"
 
 
+def job_lines(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List jobs, one a line."""
+    rows = [("job", "status", "created", "files", "failed")]
+    for job in jobs:
+        progress = job["progress"]
+        shown = "stalled" if job["stalled"] else job["status"]
+        created = job["created_at"][:19].replace("T", " ")
+        rows.append(
+            (job["job_id"], shown, created, f"{progress['total_files']:,}", f"{progress['failed']:,}")
+        )
+    return _aligned(rows)
+
+
+def status_lines(status: Mapping[str, Any]) -> list[str]:
+    """Tell how a job is doing."""
+    progress = status["progress"]
+    stalled = f", no sign of life since {status['heartbeat_at'][:19]}" if status["stalled"] else ""
+    lines = [
+        f"{status['job_id']}: {status['status']}{stalled}",
+        f"  {progress['percent']} % of {progress['total_bytes'] / 1e6:.1f} MB, chunk {progress['chunk']} of "
+        f"{progress['chunks']}, {status['mb_per_second']:.1f} MB/s",
+        f"  files: {progress['completed']} completed, {progress['failed']} failed, "
+        f"{progress['skipped']} skipped, {progress['remaining']} remaining",
+    ]
+    if status["estimated_completion"]:
+        lines.append(f"  due at {status['estimated_completion'][:19].replace('T', ' ')} UTC")
+    return lines + [f"  {each['code']} {each['file']}: {each['error']}" for each in status["errors"]]
+
+
+def error_lines(page: Mapping[str, Any]) -> list[str]:
+    """Show a page of faults."""
+    lines = [f"{each['severity']} {each['code']} {_place_of(each)}" for each in page["errors"]]
+    return [*lines, f"page {page['page']} of {page['pages']}, {page['rows']:,} faults of {page['job_id']}"]
+
+
 def dictionary_lines(dictionary: Dictionary) -> list[str]:
     """List all groups, those without a layout too."""
     rows = [("group", "table", "elements", "length", "name")]

@@ -41,5 +41,9 @@ class BatchError(Al3Error):
     """A batch ended without publishing what it was asked to."""
 
 
+class TasksFailedError(BatchError):
+    """Tasks of a chunk failed again and again, for a reason that is not an error of ours: a worker died."""
+
+
 class CancelledError(Al3Error):
     """Somebody asked the job to end: a signal, a cancel document, or another job that took over."""

@@ -17,6 +17,7 @@ import al3spark
 from al3spark.al3.faults import KINDS
 from al3spark.al3.parsing import FileTotals
 from al3spark.config import BatchRequest
+from al3spark.monitoring import Trouble
 from al3spark.planning import TOO_YOUNG, Selection, Skipped
 from al3spark.spark.pipeline import StagedTable
 from al3spark.spark.splits import InputFile
@@ -48,6 +49,7 @@ class ChunkRecord:
     files: pa.Table
     fault_counts: tuple[tuple[str, int], ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    retries: int = 0
 
     @property
     def contents(self) -> dict[str, str]:
@@ -163,6 +165,13 @@ def make_skip_rows(
 def count_statuses(records: Sequence[ChunkRecord]) -> Counter[str]:
     """Count the rows of `files` by status."""
     return Counter(status for record in records for status in record.files["status"].to_pylist())
+
+
+def find_troubles(record: ChunkRecord) -> list[Trouble]:
+    """Name the files of a chunk that failed."""
+    rows = record.files.filter(pc.equal(record.files["status"], FAILED)).slice(0, MOST_FAILURES)
+    told = zip(rows["file_path"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+    return [Trouble(path, reason.partition(": ")[2], reason.partition(": ")[0]) for path, reason in told]
 
 
 def compose_manifest(

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from al3spark.errors import CancelledError, StoreError
-from al3spark.store.documents import job_folder, to_json, write_status
+from al3spark.store.documents import job_folder, read_status, to_json, write_status
 from al3spark.store.places import Place
 
 REFRESH_S = 1.0
@@ -219,6 +219,19 @@ def cancel_name(job_id: str) -> str:
 def request_cancel(place: Place, job_id: str) -> None:
     """Ask a job, wherever it runs, to end; it looks about every second."""
     place.write_document(cancel_name(job_id), to_json({"at": _stamp(datetime.now(UTC))}))
+
+
+def mark_dead(place: Place, job_ids: Sequence[str]) -> None:
+    """Put the truth into the status of jobs that died without a last word."""
+    for job_id in job_ids:
+        status = read_status(place, job_id)
+        if status and status.get("completed_at") is None:
+            ended = {
+                "status": "failed",
+                "completed_at": _stamp(datetime.now(UTC)),
+                "estimated_completion": None,
+            }
+            write_status(place, job_id, {**status, **ended})
 
 
 def _stamp(moment: datetime | None) -> str | None:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from al3spark.errors import RequestError
-from al3spark.monitoring import request_cancel
+from al3spark.monitoring import mark_dead, request_cancel
+from al3spark.rewriting import compact, plan_compaction
 from al3spark.store.documents import job_folder, list_jobs, new_job_id, read_manifest, read_status
 from al3spark.store.lock import acquire
 from al3spark.store.places import Place
@@ -85,6 +86,7 @@ def recover_destination(place: Place) -> dict[str, Any]:
     """Bring to an end what dead jobs left: their plans, their staged files, their status."""
     job_id = new_job_id(datetime.now(UTC), secrets.token_hex(3))
     with acquire(place, job_id) as lock:
+        mark_dead(place, lock.taken_over)
         return {
             "published": list(lock.recovery.published),
             "rolled_back": list(lock.recovery.rolled_back),
@@ -98,13 +100,26 @@ def clean_destination(place: Place, older_than_days: int) -> dict[str, Any]:
     job_id = new_job_id(datetime.now(UTC), secrets.token_hex(3))
     limit = (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat()
     removed: list[str] = []
-    with acquire(place, job_id):
+    with acquire(place, job_id) as lock:
+        mark_dead(place, lock.taken_over)
         for status in list_status(place):
             if (status["completed_at"] or status["heartbeat_at"]) < limit and status["status"] not in RUNNING:
                 for name in list(place.list_names(f"{job_folder(status['job_id'])}/")):
                     place.remove(name)
                 removed.append(status["job_id"])
     return {"removed": removed}
+
+
+def compact_destination(place: Place, table: str | None) -> dict[str, Any]:
+    """Merge small Parquet files, each partition of each table by a plan of its own."""
+    job_id = new_job_id(datetime.now(UTC), secrets.token_hex(3))
+    merged: list[dict[str, Any]] = []
+    with acquire(place, job_id) as lock:
+        mark_dead(place, lock.taken_over)
+        for number, merge in enumerate(plan_compaction(place, table)):
+            compact(place, job_id, number, lock.epoch, merge, lock.check)
+            merged.append({"table": merge.table, "partition": merge.partition, "files": len(merge.inputs)})
+    return {"job_id": job_id, "merged": merged}
 
 
 def _judge(status: dict[str, Any]) -> dict[str, Any]:

@@ -186,9 +186,10 @@ def _drop_duplicates(files: Sequence[InputFile], ledger: Ledger) -> Selection:
     kept: list[InputFile] = []
     skipped: list[Skipped] = []
     first: dict[str, str] = {}
+    identified = [file for file in files if file.file_id]
+    known = dict(zip(identified, ledger.paths_of([file.file_id for file in identified]), strict=True))
     for file in files:
-        known = ledger.path_of(file.file_id) if file.file_id else None
-        original = known or first.get(file.file_id)
+        original = known.get(file) or first.get(file.file_id)
         if original and file.size:
             skipped.append(Skipped(file, "same content", duplicate_of=original))
         else:

@@ -19,6 +19,7 @@ EXAMPLES = [
     errors.StoreError("s3://bucket/key: access denied"),
     errors.FileChangedError("s3://bucket/key: changed since it was listed", retryable=True),
     errors.BatchError("text"),
+    errors.TasksFailedError("text"),
     errors.CancelledError("text"),
 ]
 

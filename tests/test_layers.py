@@ -28,7 +28,7 @@ LAYERS = {
     "al3spark.sampling": _FORMAT,
     "al3spark.inspection": _FORMAT | _STORE,
     "al3spark.planning": _ENGINE,
-    "al3spark.manifest": _ENGINE | {"al3spark.planning"},
+    "al3spark.manifest": _ENGINE | {"al3spark.planning", "al3spark.monitoring"},
     "al3spark.monitoring": _STORE,
     "al3spark.batch": _ENGINE
     | {"al3spark.planning", "al3spark.manifest", "al3spark.monitoring", "al3spark.budget"},
@@ -36,6 +36,7 @@ LAYERS = {
     "al3spark.operations": _STORE | {"al3spark.monitoring", "al3spark.rewriting"},
     "al3spark.validation": _ENGINE | {"al3spark.planning", "al3spark.batch"},
     "al3spark.display": {"al3spark.al3.dictionary", "al3spark.planning", "al3spark.batch"},
+    "al3spark.operator_cli": {"al3spark.display", "al3spark.operations", "al3spark.store"},
     "al3spark.cli": _ENGINE
     | {
         "al3spark.options",
@@ -44,7 +45,7 @@ LAYERS = {
         "al3spark.inspection",
         "al3spark.batch",
         "al3spark.validation",
-        "al3spark.operations",
+        "al3spark.operator_cli",
         "al3spark.display",
     },
     "al3spark.__main__": {"al3spark.cli"},
@@ -69,7 +70,7 @@ OUTSIDE = {
     "_typeshed": set(LAYERS),  # names for type checkers only
     "boto3": {"al3spark.store"},
     "botocore": {"al3spark.store"},
-    "click": {"al3spark.cli"},
+    "click": {"al3spark.cli", "al3spark.operator_cli"},
     "numpy": _ARROW,
     "py4j": {"al3spark.spark"},
     "pyarrow": _ARROW,

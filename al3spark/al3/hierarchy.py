@@ -82,6 +82,7 @@ class Linker:
     _message_records: int = 0
     _message_bytes: int = 0
     _counts_groups: bool = False
+    _span_before: bool = False  # an unreadable span lies before the next record
     _seen: _Seen = field(default_factory=_no_one)
 
     def link(self, headers: Headers, span_at: Ints, data: bytes, positions: Ints) -> Links:
@@ -92,6 +93,8 @@ class Linker:
         """
         spans = np.zeros(len(positions) + 1, bool)
         spans[span_at] = True
+        spans[0] |= self._span_before
+        self._span_before = False
         message, before = self._spread_messages(headers, spans[:-1])
         transaction, opened_by = self._spread_transactions(headers, spans[:-1])
         parent = self._find_parents(headers, transaction, opened_by)
@@ -107,6 +110,7 @@ class Linker:
     def skip(self) -> None:
         """Take note of an unreadable span that no record follows in its window."""
         self._message = self._transaction = _UNCERTAIN
+        self._span_before = True
 
     def finish(self) -> None:
         """Report what the end of the file leaves open."""

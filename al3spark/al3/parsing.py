@@ -7,6 +7,8 @@ span, and every record is one row: `FileTotals.imbalance` says where that does n
 whatever the bytes.
 """
 
+import operator
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,13 +20,14 @@ import pyarrow as pa
 from al3spark.al3.decoding import DEFAULT_PIVOT
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.faults import KINDS, FaultLog
-from al3spark.al3.framing import Framer, Frames
+from al3spark.al3.framing import TRANSACTION_HEADER, Framer, Frames
 from al3spark.al3.gathering import PADDING, Block, Gatherer, Ints, Keys, Window, cut_headers
 from al3spark.al3.hierarchy import Headers, Linker
 from al3spark.al3.squeeze import Expander, Form, OffsetMap
 from al3spark.al3.tables import ERRORS_TABLE
 
 _ERROR_ROWS = 8192
+_TRANSACTION = re.compile(re.escape(TRANSACTION_HEADER) + rb"[0-9]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,8 @@ class _FileParser:
         if frames.truncated:
             sizes[-1] = len(frames.data) - frames.starts[-1]
         headers = _read_headers(window, frames, offsets.locate(starts), starts, sizes)
-        links = self.linker.link(headers, frames.span_at, window.data, frames.starts)
+        span_at = np.concatenate([frames.span_at, self._find_hidden(frames, headers.groups)])
+        links = self.linker.link(headers, span_at, window.data, frames.starts)
         keys = Keys(
             np.full(len(starts), self.number),
             headers.offsets,
@@ -236,6 +240,25 @@ class _FileParser:
             self._report_truncated(frames, headers)
             last = slice(whole, None)
             yield from self.gatherer.add_unmapped(window, frames.starts[last], sizes[last], keys[last])
+
+    def _find_hidden(self, frames: Frames, groups: Ints) -> Ints:
+        """Before which records a 2TRG may be hidden though every byte is readable (assumed).
+
+        Behind a record whose bytes hold a 2TRG, for its length may be wrong; and at a group that nobody knows
+        whose designator is one character away from 2TRG.
+        """
+        places = np.array([found.start() for found in _TRANSACTION.finditer(frames.data)], np.int64)
+        places = places[places < int(frames.starts[-1] + frames.lengths[-1])]
+        holders = np.searchsorted(frames.starts, places, side="right") - 1
+        inside = (holders >= 0) & (frames.starts[holders] != places)
+        inside &= places < frames.starts[holders] + frames.lengths[holders]
+        met = np.unique(groups).tolist()
+        broken = [group for group in met if self._is_broken(group.to_bytes(4, "little"))]
+        return np.concatenate([holders[inside] + 1, np.flatnonzero(np.isin(groups, broken))])
+
+    def _is_broken(self, code: bytes) -> bool:
+        unknown = code not in self.framer.known and not self.gatherer.describes(code)
+        return unknown and sum(map(operator.ne, code, TRANSACTION_HEADER)) == 1
 
     def _note_unmapped(self, code: bytes, keys: Keys) -> None:
         first, length, count = self._unmapped.get(code, (int(keys.offsets[0]), int(keys.lengths[0]), 0))

@@ -7,17 +7,22 @@ and records add up; otherwise BatchError. Nothing of Spark is used but `range`, 
 """
 
 import json
+import re
 import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import ERRORS_TABLE
-from al3spark.errors import BatchError
+from al3spark.errors import Al3Error, BatchError, StoreError, TasksFailedError
+from al3spark.spark.isolation import parse_isolated
+from al3spark.spark.session import is_cancelled
 from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import (
     BLOCKS,
@@ -32,8 +37,11 @@ from al3spark.spark.tasks import (
     make_parse,
     make_validate,
     make_write,
+    parse_split,
 )
 from al3spark.store.staging import StagedFile
+
+_RAISED = re.compile(r"^((?:\w+\.)*\w+Error): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +89,17 @@ def run_chunk(
     spark: SparkSession, parse: ParseTask, write: WriteTask, splits: Sequence[Split]
 ) -> ChunkResult:
     """Parse the splits of a chunk and stage its tables. The ids of the splits count from 0 in the chunk."""
-    blocks = _each(spark, len(splits), make_parse(parse, tuple(splits)), BLOCKS)
+    parse_one = parse_isolated if parse.isolated else parse_split
+    blocks = _each(spark, len(splits), make_parse(parse, tuple(splits), parse_one), BLOCKS)
     view = f"al3spark_{uuid.uuid4().hex}"
     blocks.createOrReplaceTempView(view)
     try:
         query = f"SELECT /*+ REBALANCE(table_name) */ * FROM {view} SORT BY table_name, split_id, block_no"
         rows = spark.sql(query).mapInArrow(make_write(write), STAGED).collect()
+    except (PySparkException, Py4JError) as error:
+        if is_cancelled(error):
+            raise
+        raise _as_ours(error) from error
     finally:
         spark.catalog.dropTempView(view)
     totals = tuple(
@@ -146,6 +159,14 @@ def check_sums(
         for file in split.files:
             if file.imbalance and not file.failed:
                 raise BatchError(f"{file.path} does not add up: {file.imbalance}")
+
+
+def _as_ours(error: Exception) -> Al3Error:
+    """Say what made tasks fail: the last exception that a worker names; of a strange one only its class."""
+    named = _RAISED.findall(str(error))
+    kind, text = named[-1] if named else ("", "")
+    ours = {"al3spark.errors.StoreError": StoreError, "al3spark.errors.BatchError": BatchError}.get(kind)
+    return ours(text) if ours else TasksFailedError(f"tasks failed: {kind or type(error).__name__}")
 
 
 def _each(spark: SparkSession, count: int, task: Task, schema: str) -> DataFrame:

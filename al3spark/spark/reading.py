@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from al3spark.al3.archives import Limits, UnreadableError, iter_members
@@ -18,6 +19,7 @@ from al3spark.al3.squeeze import Form, FormScan, detect_form
 from al3spark.errors import FileChangedError, StoreError
 from al3spark.spark.splits import InputFile
 from al3spark.store.places import Place
+from al3spark.store.retrying import Patience
 
 WHOLE_BYTES = 32 << 20
 SEGMENT_BYTES = 64 << 20
@@ -98,24 +100,25 @@ def as_failure(error: StoreError | UnreadableError) -> Failure:
 
 
 def read_files(
-    place: Place, files: Sequence[InputFile], limits: Limits, window: int
+    place: Place, files: Sequence[InputFile], limits: Limits, window: int, patience: Patience
 ) -> Iterator[tuple[InputFile, OpenFile | Failure]]:
     """Give the files in order, plain small ones read ahead; take the windows of one before the next."""
     for archived, run in groupby(files, key=lambda file: file.name if file.member else ""):
         if archived:
-            yield from _read_members(place, list(run), limits, window)
+            yield from _read_members(place, list(run), limits, window, patience)
         else:
-            yield from _read_ahead(place, list(run), window)
+            yield from _read_ahead(place, list(run), window, patience)
 
 
-def stream(place: Place, file: InputFile, window: int) -> Iterator[bytes]:
+def stream(place: Place, file: InputFile, window: int, patience: Patience) -> Iterator[bytes]:
     """Read a plain file window by window."""
     for offset in range(0, file.size, window):
-        yield place.read_range(file.name, offset, min(window, file.size - offset), file.version)
+        size = min(window, file.size - offset)
+        yield patience.insist(partial(place.read_range, file.name, offset, size, file.version))
 
 
 def _read_ahead(
-    place: Place, files: Sequence[InputFile], window: int
+    place: Place, files: Sequence[InputFile], window: int, patience: Patience
 ) -> Iterator[tuple[InputFile, OpenFile | Failure]]:
     """Keep several files on their way, within a bound of files and bytes."""
     coming: deque[tuple[InputFile, Future[OpenFile | Failure]]] = deque()
@@ -127,7 +130,7 @@ def _read_ahead(
                 while waiting and (not coming or (len(coming) < _AHEAD_FILES and ahead < _AHEAD_BYTES)):
                     file = waiting.popleft()
                     ahead += file.size if file.size <= WHOLE_BYTES else 0
-                    coming.append((file, readers.submit(_read_plain, place, file, window)))
+                    coming.append((file, readers.submit(_read_plain, place, file, window, patience)))
                 file, result = coming.popleft()
                 ahead -= file.size if file.size <= WHOLE_BYTES else 0
                 yield file, result.result()
@@ -135,13 +138,14 @@ def _read_ahead(
             readers.shutdown(cancel_futures=True)
 
 
-def _read_plain(place: Place, file: InputFile, window: int) -> OpenFile | Failure:
+def _read_plain(place: Place, file: InputFile, window: int, patience: Patience) -> OpenFile | Failure:
     if file.failure:
         return Failure(*file.failure)
     if file.size > WHOLE_BYTES:
-        return OpenFile(file.file_id, Form(file.transcoded), stream(place, file, window))
+        return OpenFile(file.file_id, Form(file.transcoded), stream(place, file, window, patience))
     try:
-        data = place.read_range(file.name, 0, file.size, file.version) if file.size else b""
+        read = partial(place.read_range, file.name, 0, file.size, file.version)
+        data = patience.insist(read) if file.size else b""
     except StoreError as error:
         return as_failure(error)
     pieces = (data[at : at + window] for at in range(0, len(data), window))
@@ -149,7 +153,7 @@ def _read_plain(place: Place, file: InputFile, window: int) -> OpenFile | Failur
 
 
 def _read_members(
-    place: Place, files: Sequence[InputFile], limits: Limits, window: int
+    place: Place, files: Sequence[InputFile], limits: Limits, window: int, patience: Patience
 ) -> Iterator[tuple[InputFile, OpenFile | Failure]]:
     """Read members of one archive in one walk."""
     wanted = {file.member: file for file in files if not file.failure}
@@ -157,7 +161,7 @@ def _read_members(
     if not wanted:
         return
     try:
-        with place.open_stream(files[0].name, files[0].version) as archive:
+        with patience.insist(partial(place.open_stream, files[0].name, files[0].version)) as archive:
             for member, windows in iter_members(
                 place.uri(files[0].name), archive, limits, window, only=tuple(wanted)
             ):

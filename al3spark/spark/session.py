@@ -29,7 +29,7 @@ from al3spark.errors import CancelledError, RequestError
 Result = TypeVar("Result")
 
 LEAST_JAVA = 17
-_CLEAN_UP_S = 7.0
+_CLEAN_UP_S = 30.0
 _CANCEL_AGAIN_S = 0.2
 _CANCELLED = re.compile(r"\bJob \d+ cancelled\b")
 _POLL_S = 0.5
@@ -100,12 +100,13 @@ def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result
     except KeyboardInterrupt:
         until = time.monotonic() + _CLEAN_UP_S
         while worker.is_alive() and time.monotonic() < until:
-            _cancel_jobs(spark)
+            cancel_jobs(spark)  # again and again: a job that is still being planned cannot be cancelled
             worker.join(_CANCEL_AGAIN_S)
         raise
 
 
-def _cancel_jobs(spark: SparkSession) -> None:
+def cancel_jobs(spark: SparkSession) -> None:
+    """End what runs in the session now; its actions raise then. From any thread."""
     with suppress(Exception):  # it may be gone already
         if hasattr(spark, "_jsc"):
             spark.sparkContext.cancelAllJobs()
@@ -138,12 +139,17 @@ def watch_tasks(spark: SparkSession, name: str, tasks: int, tell: Callable[[floa
         yield
         tell(1.0)
     except Exception as error:
-        if _CANCELLED.search(str(error)):
+        if is_cancelled(error):
             raise CancelledError("the Spark job was cancelled") from error
         raise
     finally:
         done.set()
         poller.join()
+
+
+def is_cancelled(error: Exception) -> bool:
+    """Whether an action ended because somebody cancelled it or stopped its session."""
+    return bool(_CANCELLED.search(str(error)))
 
 
 def _finished_part(context: SparkContext, name: str, tasks: int) -> float:

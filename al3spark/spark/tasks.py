@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +24,7 @@ from al3spark.errors import BatchError, StoreError
 from al3spark.spark.reading import Failure, as_failure, read_files, scan, stream
 from al3spark.spark.splits import InputFile, Split
 from al3spark.store.places import Place
+from al3spark.store.retrying import Patience, RetryPlan
 from al3spark.store.staging import StagedWriter
 
 Batches = Iterator[pa.RecordBatch]
@@ -85,6 +86,8 @@ class ParseTask:
     pivot: int
     window: int
     limits: Limits
+    retry: RetryPlan = field(default_factory=RetryPlan)
+    isolated: bool = False  # each file in a child process
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +103,12 @@ class WriteTask:
 
 @dataclass(frozen=True, slots=True)
 class SplitTotals:
-    """What a split sent: rows by table, and what became of each file."""
+    """What a split sent: rows by table, what became of each file, and how often reading was tried again."""
 
     split_id: int
     rows: tuple[tuple[str, int], ...]
     files: tuple[FileTotals, ...]
+    retries: int = 0
 
     def to_bytes(self) -> bytes:
         """For the way to the driver."""
@@ -121,22 +125,24 @@ class SplitTotals:
             for file in fields["files"]
         )
         rows = tuple((table, count) for table, count in fields["rows"])
-        return cls(fields["split_id"], rows, files)
+        return cls(fields["split_id"], rows, files, fields["retries"])
 
 
 def parse_split(task: ParseTask, split: Split) -> Iterator[Block | SplitTotals]:
     """Parse the files of a split; the totals come last."""
-    parser = SplitParser(task.dictionary, task.pivot)
+    parser, patience = SplitParser(task.dictionary, task.pivot), Patience(task.retry)
     rows: Counter[str] = Counter()
-    for blocks in _parse_files(task, split, parser):
+    for blocks in _parse_files(task, split, parser, patience):
         for block in blocks:
             rows[block.table] += block.batch.num_rows
             yield block
-    yield SplitTotals(split.split_id, tuple(sorted(rows.items())), parser.totals())
+    yield SplitTotals(split.split_id, tuple(sorted(rows.items())), parser.totals(), patience.retries)
 
 
-def _parse_files(task: ParseTask, split: Split, parser: SplitParser) -> Iterator[Iterable[Block]]:
-    for file, opened in read_files(task.place, split.files, task.limits, task.window):
+def _parse_files(
+    task: ParseTask, split: Split, parser: SplitParser, patience: Patience
+) -> Iterator[Iterable[Block]]:
+    for file, opened in read_files(task.place, split.files, task.limits, task.window, patience):
         if isinstance(opened, Failure):
             parser.fail(file.path, file.file_id, opened.code, opened.message, opened.retryable)
             continue
@@ -150,13 +156,16 @@ def _parse_files(task: ParseTask, split: Split, parser: SplitParser) -> Iterator
     yield parser.flush()
 
 
-def make_parse(task: ParseTask, splits: tuple[Split, ...]) -> Task:
+ParseSplit = Callable[[ParseTask, Split], Iterator[Block | SplitTotals]]
+
+
+def make_parse(task: ParseTask, splits: tuple[Split, ...], parse_one: ParseSplit = parse_split) -> Task:
     """Make the function of the parse stage: ids of splits to blocks."""
 
     def parse(ids: Batches) -> Batches:
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
-                for number, block in enumerate(parse_split(task, splits[split_id])):
+                for number, block in enumerate(parse_one(task, splits[split_id])):
                     yield _as_row(split_id, number, block)
 
     return parse
@@ -236,7 +245,7 @@ def _fingerprint_rows(task: ParseTask, number: int, file: InputFile) -> Batches:
 
     try:
         if not is_archive(file.name):
-            file_id, form, size = scan(stream(task.place, file, task.window))
+            file_id, form, size = scan(stream(task.place, file, task.window, Patience(task.retry)))
             yield row(found=(file_id, form.transcoded, size))
             return
         with task.place.open_stream(file.name, file.version) as archive:

@@ -29,6 +29,7 @@ from al3spark.spark.reading import (
 )
 from al3spark.spark.splits import InputFile
 from al3spark.store.places import Place, open_place
+from al3spark.store.retrying import Patience, RetryPlan
 from tests.batches import append, put
 
 LARGE = WHOLE_BYTES + 1
@@ -67,7 +68,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 def read(place: Place, files: Sequence[InputFile], window: int = 4) -> list[tuple[str, object]]:
     """Read all files; of each its path, and its windows or why there are none."""
     found: list[tuple[str, object]] = []
-    for file, opened in read_files(place, files, Limits(), window):
+    for file, opened in read_files(place, files, Limits(), window, Patience(RetryPlan())):
         found.append((file.path.rpartition("/")[2], drain(opened)))
     return found
 
@@ -97,7 +98,7 @@ def test_what_is_read_ahead_is_bounded(tmp_path: Path, place: Place, monkeypatch
     put(tmp_path, dict.fromkeys("abcdef", b"1234567890"))
     monkeypatch.setattr(reading, "_AHEAD_BYTES", 20)
     files = listed(place, *"abcdef")
-    walk = read_files(place, files, Limits(), 4)
+    walk = read_files(place, files, Limits(), 4, Patience(RetryPlan()))
     next(walk)
     (tmp_path / "c").unlink()
     (tmp_path / "d").unlink()
@@ -107,14 +108,16 @@ def test_what_is_read_ahead_is_bounded(tmp_path: Path, place: Place, monkeypatch
 
 def test_a_small_file_is_hashed_before_its_first_window(tmp_path: Path, place: Place) -> None:
     put(tmp_path, {"a": b"123456789"})
-    ((_, opened),) = read_files(place, listed(place, "a"), Limits(), 4)
+    ((_, opened),) = read_files(place, listed(place, "a"), Limits(), 4, Patience(RetryPlan()))
     assert isinstance(opened, OpenFile)
     assert opened.file_id == identify(b"123456789")
 
 
 def test_an_id_that_is_known_is_kept(tmp_path: Path, place: Place) -> None:
     put(tmp_path, {"a": b"1"})
-    ((_, opened),) = read_files(place, listed(place, "a", file_id="f" * 32), Limits(), 4)
+    ((_, opened),) = read_files(
+        place, listed(place, "a", file_id="f" * 32), Limits(), 4, Patience(RetryPlan())
+    )
     assert isinstance(opened, OpenFile)
     assert opened.file_id == "f" * 32
 
@@ -123,7 +126,7 @@ def test_a_small_file_tells_by_itself_that_it_was_transcoded(tmp_path: Path, pla
     put(tmp_path, {"a": "M\xfcller \xe9".encode(), "b": b"Muller"})
     forms = [
         opened.form
-        for _, opened in read_files(place, listed(place, "a", "b"), Limits(), 4)
+        for _, opened in read_files(place, listed(place, "a", "b"), Limits(), 4, Patience(RetryPlan()))
         if isinstance(opened, OpenFile)
     ]
     assert forms == [Form(transcoded=True), Form(transcoded=False)]
@@ -156,7 +159,7 @@ def test_a_file_with_a_known_failure_is_not_opened(tmp_path: Path, place: Place)
 def test_a_large_file_is_a_stream_that_notices_a_change_half_way(tmp_path: Path, place: Place) -> None:
     put(tmp_path, {"a": bytes(LARGE)})
     files = listed(place, "a", file_id="f" * 32, transcoded=True)
-    ((_, opened),) = read_files(place, files, Limits(), LARGE // 2)
+    ((_, opened),) = read_files(place, files, Limits(), LARGE // 2, Patience(RetryPlan()))
     assert isinstance(opened, OpenFile)
     assert opened.form == Form(transcoded=True)
     windows = iter(opened.windows)
@@ -171,7 +174,7 @@ def test_members_of_an_archive_come_with_their_ids_in_one_walk(tmp_path: Path, p
     files = [*members(place, "z.zip", "a", "c"), *listed(place, "p")]
     found = [
         (file.path, opened.file_id, list(opened.windows))
-        for file, opened in read_files(place, files, Limits(), 4)
+        for file, opened in read_files(place, files, Limits(), 4, Patience(RetryPlan()))
         if isinstance(opened, OpenFile)
     ]
     assert found == [
@@ -208,7 +211,9 @@ def test_all_members_of_an_archive_that_changed_fail(tmp_path: Path, place: Plac
 def test_members_that_come_after_a_change_of_their_archive_fail(tmp_path: Path, place: Place) -> None:
     put(tmp_path, {"z.zip": zipped({"a": bytes(5 << 20), "b": bytes(5 << 20), "c": b"3"})})
     ended: list[tuple[str, object]] = []
-    for file, opened in read_files(place, members(place, "z.zip", "a", "b", "c"), Limits(), 1 << 20):
+    for file, opened in read_files(
+        place, members(place, "z.zip", "a", "b", "c"), Limits(), 1 << 20, Patience(RetryPlan())
+    ):
         if file.path.endswith("b"):
             append(tmp_path / "z.zip")
         ended.append((file.path[-1], drain(opened)))
@@ -277,4 +282,4 @@ def test_a_scan_gives_id_form_and_size() -> None:
 
 def test_a_plain_file_is_streamed_in_windows(tmp_path: Path, place: Place) -> None:
     put(tmp_path, {"a": b"123456789"})
-    assert list(stream(place, listed(place, "a")[0], 4)) == [b"1234", b"5678", b"9"]
+    assert list(stream(place, listed(place, "a")[0], 4, Patience(RetryPlan()))) == [b"1234", b"5678", b"9"]

@@ -1,0 +1,135 @@
+"""The commands with which an operator looks after a destination.
+
+In: arguments. Out: text or, with --json, one JSON document on standard output. None of them needs Spark.
+Errors pass to `cli.main`, which makes lines and exit codes of them.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from al3spark.display import error_lines, job_lines, status_lines
+
+WATCH_S = 2.0
+
+as_json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+
+
+def _show(result: Any, as_json: bool, lines: Callable[[Any], list[str]]) -> None:
+    click.echo(json.dumps(result, indent=2) if as_json else "\n".join(lines(result)))
+
+
+@click.command()
+@click.argument("destination")
+@as_json_flag
+def jobs(destination: str, as_json: bool) -> None:
+    """List the jobs of DESTINATION, the newest last."""
+    from al3spark.operations import list_status
+    from al3spark.store.places import open_place
+
+    _show(list_status(open_place(destination)), as_json, job_lines)
+
+
+@click.command()
+@click.argument("destination")
+@click.argument("job", required=False)
+@click.option("--watch", is_flag=True, help="Show it again every two seconds, until the job is over.")
+@as_json_flag
+def status(destination: str, job: str | None, watch: bool, as_json: bool) -> None:
+    """Show how JOB, or the newest job of DESTINATION, is doing."""
+    from al3spark.operations import RUNNING, find_status
+    from al3spark.store.places import open_place
+
+    place = open_place(destination)
+    while True:
+        found = find_status(place, job)
+        _show(found, as_json, status_lines)
+        if not watch or found["status"] not in RUNNING or found["stalled"]:
+            return
+        job = found["job_id"]
+        time.sleep(WATCH_S)
+
+
+@click.command()
+@click.argument("destination")
+@click.argument("job")
+@as_json_flag
+def cancel(destination: str, job: str, as_json: bool) -> None:
+    """Ask JOB to end, wherever it runs; what it has published stays."""
+    from al3spark.operations import cancel_job
+    from al3spark.store.places import open_place
+
+    result = cancel_job(open_place(destination), job)
+    _show(result, as_json, lambda done: [f"{done['job_id']} will end within seconds"])
+
+
+@click.command()
+@click.argument("destination")
+@click.argument("job", required=False)
+@click.option("--code", help="Only faults of this code.")
+@click.option("--page", default=1, show_default=True, type=click.IntRange(1), help="Which page of 20.")
+@as_json_flag
+def errors(destination: str, job: str | None, code: str | None, page: int, as_json: bool) -> None:
+    """Page through the faults that JOB, or the newest job of DESTINATION, found."""
+    from al3spark.operations import read_errors
+    from al3spark.store.places import open_place
+
+    _show(read_errors(open_place(destination), job, code, page), as_json, error_lines)
+
+
+@click.command()
+@click.argument("destination")
+@as_json_flag
+def recover(destination: str, as_json: bool) -> None:
+    """Bring to an end what a dead job left; the next `ingest` does it too."""
+    from al3spark.operations import recover_destination
+    from al3spark.store.places import open_place
+
+    _show(recover_destination(open_place(destination)), as_json, _recovered)
+
+
+@click.command()
+@click.argument("destination")
+@click.option(
+    "--older-than", "days", required=True, type=click.IntRange(0), help="Days since the end of a job."
+)
+@as_json_flag
+def clean(destination: str, days: int, as_json: bool) -> None:
+    """Remove the documents of old jobs, never tables and never an open plan."""
+    from al3spark.operations import clean_destination
+    from al3spark.store.places import open_place
+
+    result = clean_destination(open_place(destination), days)
+    _show(
+        result, as_json, lambda done: [f"documents of {len(done['removed'])} jobs removed", *done["removed"]]
+    )
+
+
+@click.command()
+@click.argument("destination")
+@click.option("--table", help="Only this one.")
+@as_json_flag
+def compact(destination: str, table: str | None, as_json: bool) -> None:
+    """Merge the small Parquet files of DESTINATION, through a plan like any other."""
+    from al3spark.operations import compact_destination
+    from al3spark.store.places import open_place
+
+    _show(compact_destination(open_place(destination), table), as_json, _compacted)
+
+
+def _recovered(result: dict[str, Any]) -> list[str]:
+    lines = [f"taken over: {job}" for job in result["taken_over"]]
+    lines += [f"published: {plan}" for plan in result["published"]]
+    lines += [f"rolled back: {plan}" for plan in result["rolled_back"]]
+    return [*lines, f"{result['discarded']} staged files discarded"]
+
+
+def _compacted(result: dict[str, Any]) -> list[str]:
+    merged = [f"  {each['table']}/{each['partition']}: {each['files']} files" for each in result["merged"]]
+    return [f"{len(merged)} merges", *merged]
+
+
+COMMANDS = (jobs, status, cancel, errors, recover, clean, compact)
