@@ -7,9 +7,8 @@ published then.
 """
 
 import secrets
-import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,11 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from al3spark.al3.archives import Limits
-from al3spark.al3.dictionary import Dictionary, load_dictionary
 from al3spark.budget import find_breach
-from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options
-from al3spark.errors import BatchError, CancelledError, RequestError, TasksFailedError
+from al3spark.config import REPROCESS_FAILED
+from al3spark.errors import BatchError, CancelledError, TasksFailedError
+from al3spark.judging import count_chunk, find_doubles, find_failed, without
 from al3spark.manifest import (
     FAILED,
     ChunkRecord,
@@ -35,121 +33,52 @@ from al3spark.manifest import (
     make_skip_rows,
 )
 from al3spark.monitoring import Counts, StatusBoard, mark_dead
-from al3spark.planning import Selection, Skipped, drop_known, drop_young, identify_inputs, list_inputs
+from al3spark.planning import Selection, Skipped, identify_inputs
+from al3spark.preparing import Prepared, select_listed
+from al3spark.reporting import Progress, open_metrics, run_hook
 from al3spark.spark.pipeline import ChunkResult, StagedTable, run_chunk
 from al3spark.spark.session import cancel_jobs, count_cores, watch_tasks
 from al3spark.spark.splits import InputFile, Split, choose_split_bytes, cut_chunks, pack_splits
-from al3spark.spark.tasks import ParseTask, WriteTask, final_name
-from al3spark.store.documents import new_job_id, write_manifest
+from al3spark.spark.writing import WriteTask, final_name
+from al3spark.store.documents import job_folder, new_job_id, write_manifest
 from al3spark.store.ledger import FILES_SCHEMA, FILES_TABLE, Ledger, load_ledger
 from al3spark.store.lock import Lock, acquire
-from al3spark.store.places import Place, open_place
 from al3spark.store.publish import Plan, run_plan, settle_job, write_plan
-from al3spark.store.retrying import RetryPlan
 
 MIB = 1 << 20
 LEAST_CHUNK = 4096 * MIB
-PROBE = "_al3spark/probe"
+METRICS = "metrics.prom"
 MOST_ATTEMPTS = 3  # of a chunk: as it is, file by file if its tasks died, and without what changed meanwhile
-UNWIRED = ("parallelism", "on_changed", "archive", "on_finish", "log_format")
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request whose places and dictionary were found good, before Spark starts."""
-
-    request: BatchRequest
-    source: Place
-    destination: Place
-    dictionary: Dictionary
-
-    @property
-    def parse_task(self) -> ParseTask:
-        """What parse tasks need to know."""
-        options = self.request.options
-        return ParseTask(
-            self.source,
-            self.dictionary,
-            options.century_pivot,
-            options.window_kib << 10,
-            Limits(),
-            RetryPlan(options.max_attempts, options.retry_delay_s),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a batch is, for people. Units: bytes to parse; `fraction` of all work, 0 to 1."""
-
-    step: str
-    files: int = 0
-    bytes: int = 0
-    fraction: float = 0.0
 
 
 Report = Callable[[Progress], None]
 
 
-def prepare(request: BatchRequest, writes: bool = True) -> Prepared:
-    """Open both places and load the dictionary; with `writes`, see that the destination can be written.
-
-    Raises: RequestError, StoreError, DictionaryError, which say what is wrong.
-    """
-    dictionary = load_dictionary(*request.options.dictionaries)
-    source, destination = open_place(request.source.uri), open_place(request.destination.uri)
-    _refuse_overlaps(request, source)
-    _refuse_unwired(request.options)
-    if not request.source.files:
-        next(iter(source.list_files(request.source.pattern)), None)
-    if writes:
-        destination.write_document(PROBE, b"")
-        destination.remove(PROBE)
-    return Prepared(request, source, destination, dictionary)
-
-
-def preview(prepared: Prepared) -> Selection:
-    """Say what a run would read and what it would skip, as far as that shows without reading files."""
-    return _select_listed(prepared, load_ledger(prepared.destination))
-
-
-def _refuse_unwired(options: Options) -> None:
-    """Raise RequestError for options that do nothing yet."""
-    asked = [name for name in UNWIRED if getattr(options, name) != getattr(Options(), name)]
-    if options.reprocess not in (None, REPROCESS_FAILED):
-        asked.append("reprocess of a job")
-    if asked:
-        raise RequestError(f"not supported yet by this version: {', '.join(asked)}")
-
-
-def _refuse_overlaps(request: BatchRequest, source: Place) -> None:
-    """Raise RequestError if a file that is read is, or will be, among those that are written."""
-    archive = request.options.archive or Archive()
-    written = {
-        "destination": request.destination.uri,
-        "archive": archive.succeeded,
-        "archive of failed files": archive.failed,
-    }
-    for name, uri in written.items():
-        if uri is None or not source.overlaps(place := open_place(uri)):
-            continue
-        files = [open_place(source.uri(each)) for each in request.source.files]
-        if not files or any(file.overlaps(place) for file in files):
-            raise RequestError(f"source and {name} overlap: {request.source.uri}, {uri}")
-
-
-def _select_listed(prepared: Prepared, ledger: Ledger) -> Selection:
-    """Choose from a listing what to read, as far as that shows without reading files."""
-    asked, options = prepared.request.source, prepared.request.options
-    listed = list_inputs(prepared.source, asked.pattern, asked.files)
-    known = drop_known(listed, ledger, options.reprocess == REPROCESS_FAILED)
-    young = drop_young(known.files, options.min_age_s, time.time_ns())
-    return Selection(young.files, known.skipped + young.skipped)
-
-
 def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[str, Any]:
-    """Run a batch to its end and give the manifest, which is also at the destination then."""
+    """Run a batch to its end and give the manifest, which is also at the destination then.
+
+    The command `on_finish` runs when all is done, however it ended; if it fails, `report` is told.
+    """
     started = datetime.now(UTC)
     job_id = new_job_id(started, secrets.token_hex(3))
+    status = "failed"
+    try:
+        manifest = _run_locked(prepared, spark, report, job_id, started)
+        status = manifest["status"]
+        return manifest
+    except CancelledError:
+        status = "cancelled"
+        raise
+    finally:
+        if command := prepared.request.options.on_finish:
+            where = prepared.destination.uri(f"{job_folder(job_id)}/manifest.json")
+            if trouble := run_hook(command, job_id, status, where):
+                report(Progress(trouble))
+
+
+def _run_locked(
+    prepared: Prepared, spark: SparkSession, report: Report, job_id: str, started: datetime
+) -> dict[str, Any]:
     with acquire(prepared.destination, job_id) as lock:
         mark_dead(prepared.destination, lock.taken_over)
         board = StatusBoard(prepared.destination, job_id, lambda: cancel_jobs(spark), lambda: lock.lost)
@@ -207,7 +136,7 @@ class _Run:
             records.append(ended)
             contents |= ended.contents
             done += size
-            counts = _count_chunk(counts, ended, done)
+            counts = count_chunk(counts, ended, done)
             self.board.published(counts, find_troubles(ended))
         found = tuple(each for record in records for each in record.skipped)
         selection = replace(selection, skipped=selection.skipped + found)
@@ -223,6 +152,8 @@ class _Run:
         settle_job(self.prepared.destination, self.job_id)
         manifest = compose_manifest(self._job_record(), selection, records, datetime.now(UTC), stop)
         write_manifest(self.prepared.destination, self.job_id, manifest)
+        metrics = f"{job_folder(self.job_id)}/{METRICS}"
+        self.prepared.destination.write_document(metrics, open_metrics(manifest).encode())
         self.board.end(manifest["status"])
         return manifest
 
@@ -230,7 +161,7 @@ class _Run:
         """Choose what to read."""
         ledger = load_ledger(self.prepared.destination)
         again = self.prepared.request.options.reprocess == REPROCESS_FAILED
-        fresh = _select_listed(self.prepared, ledger)
+        fresh = select_listed(self.prepared, ledger)
         self.report(Progress("identifying", len(fresh.files), sum(file.size for file in fresh.files)))
         chosen = identify_inputs(self.spark, self.prepared.parse_task, fresh.files, ledger, again)
         return replace(chosen, skipped=fresh.skipped + chosen.skipped), ledger
@@ -272,7 +203,7 @@ class _Run:
                 parse = replace(parse, isolated=True)
                 continue
             stop = self._find_stop(number, result, before)
-            failed, found = _find_failed(result), _find_doubles(result, splits, ledger, contents)
+            failed, found = find_failed(result), find_doubles(result, splits, ledger, contents)
             if not stop and not failed and not found:
                 return replace(self._publish(number, splits, result, started, attempt), skipped=doubles)
             for staged in result.staged:
@@ -280,7 +211,7 @@ class _Run:
             if stop:
                 return stop
             doubles += found
-            splits = _without(splits, failed, {each.file.path for each in found})
+            splits = without(splits, failed, {each.file.path for each in found})
         raise BatchError(
             f"chunk {number}: files changed again while it was repeated; run it again when they are still"
         )
@@ -331,6 +262,7 @@ class _Run:
 
     def _run_plan(self, number: int, staged: Sequence[StagedTable]) -> None:
         self.lock.check()
+        self.board.check()
         plan = Plan(self.job_id, number, self.lock.epoch, tuple(each.file for each in staged))
         write_plan(self.prepared.destination, plan)
         if run_plan(self.prepared.destination, plan) != "published":
@@ -347,66 +279,3 @@ class _Run:
             self.cores,
             self.started,
         )
-
-
-def _count_chunk(counts: Counts, record: ChunkRecord, published_bytes: int) -> Counts:
-    """Count what a chunk decided."""
-    ended = count_statuses([record])
-    return replace(
-        counts,
-        completed=counts.completed + ended.total() - ended[FAILED],
-        failed=counts.failed + ended[FAILED],
-        skipped=counts.skipped + len(record.skipped),
-        published_bytes=published_bytes,
-        part=0.0,
-        chunk_bytes=0,
-    )
-
-
-def _find_failed(result: ChunkResult) -> dict[str, tuple[str, str, bool]]:
-    """Find files that failed after rows of them had left their task: those rows must not be published.
-
-    Gives what there is to tell instead, by path: code and message of the fault, and whether waiting can help.
-    """
-    return {
-        file.path: (file.failed, file.reason, file.retryable)
-        for split in result.totals
-        for file in split.files
-        if file.failed and file.rows
-    }
-
-
-def _find_doubles(
-    result: ChunkResult, splits: Sequence[Split], ledger: Ledger, contents: Mapping[str, str]
-) -> tuple[Skipped, ...]:
-    """Find files whose content turned out to be ingested already, or to be that of a file before them."""
-    files = {file.path: file for split in splits for file in split.files}
-    first = dict(contents)
-    doubles = []
-    for totals in sorted(result.totals, key=lambda split: split.split_id):
-        for ended in totals.files:
-            if ended.failed:
-                continue
-            if original := first.get(ended.file_id) or ledger.path_of(ended.file_id):
-                file = replace(files[ended.path], file_id=ended.file_id)
-                doubles.append(Skipped(file, "same content", duplicate_of=original))
-            else:
-                first[ended.file_id] = ended.path
-    return tuple(doubles)
-
-
-def _without(
-    splits: Sequence[Split], failed: Mapping[str, tuple[str, str, bool]], doubles: Collection[str]
-) -> tuple[Split, ...]:
-    """Leave out doubles; of files that failed only the fault is to be told."""
-    return tuple(
-        replace(
-            split,
-            files=tuple(
-                replace(file, failure=failed.get(file.path, file.failure))
-                for file in split.files
-                if file.path not in doubles
-            ),
-        )
-        for split in splits
-    )

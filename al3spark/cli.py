@@ -6,6 +6,7 @@ terminated (SIGTERM). Only here an `Al3Error` becomes one line; anything else is
 traceback. Spark is imported only by commands that need it.
 """
 
+import io
 import json
 import logging
 import shlex
@@ -32,9 +33,10 @@ from al3spark.display import (
     preview_lines,
     summary_lines,
 )
-from al3spark.errors import Al3Error, DictionaryError, RequestError
+from al3spark.errors import Al3Error, CancelledError, DictionaryError, RequestError
 from al3spark.operator_cli import COMMANDS
 from al3spark.options import Option, Range, Words, describe
+from al3spark.reporting import LogLines
 from al3spark.requests import load_request
 
 FAILED, PARTLY = 1, 3
@@ -56,15 +58,16 @@ def _run(arguments: Sequence[str] | None) -> int:
     with _signals() as came:
         try:
             return int(cli.main(arguments, prog_name="al3spark", standalone_mode=False) or 0)
+        except click.ClickException as error:
+            return _complain_of_usage(error)
         except BaseException as error:
-            if came:  # whatever it is: where Java got the signal too, Spark falls over while it is stopped
-                return _complain("interrupted; nothing half done is published", BY_SIGNAL + came[0])
-            if isinstance(error, click.ClickException):
-                return _complain_of_usage(error)
-            if isinstance(error, Al3Error):
+            if not came and not isinstance(error, Al3Error):
+                raise
+            if not came:
                 wrong_usage = isinstance(error, RequestError | DictionaryError)
                 return _complain(str(error), click.UsageError.exit_code if wrong_usage else FAILED)
-            raise
+    click.echo(nl=sys.stderr.isatty(), err=True)  # where ^C and the last progress stand
+    return _complain("interrupted; nothing half done is published", BY_SIGNAL + came[0])
 
 
 def _complain(text: str, code: int) -> int:
@@ -86,7 +89,8 @@ def _complain_of_usage(error: click.ClickException) -> int:
 def _signals() -> Iterator[list[int]]:
     """Let the first SIGINT or SIGTERM raise KeyboardInterrupt, and no later one disturb the cleaning up.
 
-    Gives the signals that came. What libraries log about lost connections from then on is left out.
+    Gives the signals that came. From the first on nothing reaches standard error: often Java got the signal
+    too, and all that talk to it complain.
     """
     came: list[int] = []
 
@@ -94,15 +98,18 @@ def _signals() -> Iterator[list[int]]:
         came.append(number)
         if len(came) == 1:
             logging.disable()
+            sys.stderr = io.StringIO()
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    stderr = sys.stderr
     try:
         yield came
     finally:
+        sys.stderr = stderr
         logging.disable(logging.NOTSET)
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -184,15 +191,19 @@ def ingest(
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
     request = load_request(document, source, destination, given)
-    from al3spark.batch import prepare, preview, run_batch
+    from al3spark.batch import run_batch
+    from al3spark.preparing import prepare, preview
     from al3spark.spark.session import open_session, run_interruptibly
 
     prepared = prepare(request, writes=not dry_run)
     if dry_run:
         _print_lines(preview_lines(preview(prepared)))
         return 0
-    with ProgressLine() as progress, open_session(request.options.master) as spark:
-        manifest = run_interruptibly(spark, lambda: run_batch(prepared, spark, progress.show))
+    asked = request.options
+    log = ProgressLine() if asked.log_format == "text" else LogLines(emf=asked.log_format == "emf")
+    with log, open_session(asked.master, asked.parallelism) as spark:
+        manifest = run_interruptibly(spark, lambda: run_batch(prepared, spark, log.show))
+        log.finish(manifest)
     if as_json:
         click.echo(json.dumps(manifest, indent=2))
     else:

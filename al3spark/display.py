@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from al3spark.al3.dictionary import Dictionary, Layout
 
 if TYPE_CHECKING:  # they import Spark
-    from al3spark.batch import Progress
     from al3spark.planning import Selection
+    from al3spark.reporting import Progress
 
 _PARSING = "parsing"
 _MILESTONES = (0.25, 0.5, 0.75, 1.0)
@@ -42,6 +42,9 @@ class ProgressLine:
         if begins or passed > self._passed:
             sys.stderr.write(f"{text}\n")
         self._passed = passed
+
+    def finish(self, manifest: Mapping[str, Any]) -> None:
+        """Nothing: the summary tells."""
 
     def __enter__(self) -> "ProgressLine":
         return self

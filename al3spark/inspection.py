@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from al3spark.al3.archives import Limits, UnreadableError, is_archive, iter_members
-from al3spark.al3.dictionary import Dictionary
+from al3spark.al3.dictionary import Dictionary, Element, Layout
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.squeeze import detect_form
 from al3spark.al3.tables import ERRORS_TABLE, LEADING_FIELDS, UNMAPPED_TABLE
@@ -103,16 +103,22 @@ def _hang(nodes: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _hidden_columns(dictionary: Dictionary, show_pii: bool) -> dict[str, frozenset[str]]:
-    """Columns that may identify people, by table; raw bytes can hold anything."""
+    """Columns that may identify people, by table; gaps and raw bytes can hold anything."""
     if show_pii:
         return {}
-    tagged = {
-        layout.table: frozenset(
-            ["extra_bytes", *(column for each in layout.elements if each.pii for column in each.columns)]
-        )
-        for layout in dictionary.layouts
-    }
-    return {**tagged, UNMAPPED_TABLE: frozenset(["raw"])}
+    hidden = {UNMAPPED_TABLE: frozenset(["raw"])}
+    for layout in dictionary.layouts:
+        columns = [name for each in layout.elements if _is_hidden(each, layout) for name in each.columns]
+        hidden[layout.table] = frozenset(["extra_bytes", *columns])
+    return hidden
+
+
+def _is_hidden(element: Element, layout: Layout) -> bool:
+    """Whether an element, or the one that takes its place, is tagged; or nobody knows what it is."""
+    if element.pii or element.kind == "gap":
+        return True
+    newer = element.superseded_by.split("_AND_") if element.superseded_by else []
+    return any(each.pii and each.element_id in newer for each in layout.elements)
 
 
 def _facts(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 import al3spark
 from al3spark.al3.faults import KINDS
-from al3spark.al3.parsing import FileTotals
+from al3spark.al3.totals import FileTotals
 from al3spark.config import BatchRequest
 from al3spark.monitoring import Trouble
 from al3spark.planning import TOO_YOUNG, Selection, Skipped
@@ -218,6 +218,7 @@ def compose_manifest(
             "vcpu_hours": round(seconds * job.cores / 3600, 6),
             "files_per_second": round(processed / seconds, 3),
             "mb_per_second": round(size / 1e6 / seconds, 3),
+            "retries": sum(record.retries for record in records),
             "failure_rate": round(failed / processed, 6) if processed else 0.0,
         },
         "tables": _by_table(records),

@@ -73,8 +73,8 @@ class Trouble:
 class StatusBoard:
     """Keep the status of one job; a context manager that runs the thread.
 
-    `stop` is called once, from the thread, when the job shall end: it has to make the batch's thread come
-    back soon.
+    `stop` is called from the thread when the job shall end, again and again, for what is still being planned
+    cannot be stopped: it has to make the batch's thread come back soon.
     """
 
     place: Place
@@ -185,7 +185,6 @@ class StatusBoard:
             self._thread.join()
 
     def _watch(self) -> None:
-        stopped = False
         while not self._over.wait(REFRESH_S):
             with suppress(StoreError):  # a later beat may work; if none does, the document grows stale
                 if self.place.read(cancel_name(self.job_id)) is not None:
@@ -194,8 +193,7 @@ class StatusBoard:
                     self.cancel("taken over by another job")
                 if not self._over.is_set():
                     self.write()
-            if self._cancelled and not stopped:
-                stopped = True
+            if self._cancelled:
                 self.stop()
 
     def _rates(self) -> tuple[float, float]:

@@ -9,9 +9,10 @@ from pyspark.sql import SparkSession
 from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import load_dictionary
 from al3spark.al3.faults import ERROR, KINDS
-from al3spark.batch import MIB, Progress
+from al3spark.batch import MIB
 from al3spark.config import Options, Source
 from al3spark.planning import identify_inputs, list_inputs
+from al3spark.reporting import Progress
 from al3spark.spark.pipeline import validate_files
 from al3spark.spark.session import count_cores, watch_tasks
 from al3spark.spark.splits import choose_split_bytes, pack_splits

@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from al3spark.al3.building import Separator, build_file
-from al3spark.batch import Prepared, Progress, prepare, run_batch
+from al3spark.batch import run_batch
 from al3spark.config import BatchRequest, Destination, Options, Source
+from al3spark.preparing import Prepared, prepare
+from al3spark.reporting import Progress
 from al3spark.spark.session import open_session
 from al3spark.store.places import Place
 from tests.al3.samples import DICTIONARY, message

@@ -23,8 +23,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from al3spark.al3.building import Separator, squeeze, transcode
-from al3spark.batch import Progress, prepare, preview
+from al3spark.batch import Progress
 from al3spark.errors import BatchError, StoreError
+from al3spark.preparing import prepare, preview
 from al3spark.sampling import write_sample
 from al3spark.spark import pipeline
 from al3spark.spark.reading import WHOLE_BYTES

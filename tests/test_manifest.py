@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from al3spark.al3.parsing import FileTotals
+from al3spark.al3.totals import FileTotals
 from al3spark.config import BatchRequest, Destination, Options, Source
 from al3spark.manifest import ChunkRecord, JobRecord, compose_manifest, make_file_rows, make_skip_rows
 from al3spark.planning import Selection, Skipped

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from al3spark.batch import Progress
 from al3spark.config import Options, Source
+from al3spark.reporting import Progress
 from al3spark.validation import validate_source
 from tests.batches import al3, ingest, put, read_rows
 

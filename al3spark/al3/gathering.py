@@ -7,7 +7,7 @@ log. Raises nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ import pyarrow as pa
 from al3spark.al3.decoding import BLANK, DEFAULT_PIVOT, decode_group, decode_text, read_integers
 from al3spark.al3.dictionary import KINDS, Dictionary, Element, Layout
 from al3spark.al3.faults import FaultLog, Faults, nullable, shape
+from al3spark.al3.records import HEADER, Keys, Window, blank_tails, cut_headers, join_keys
 from al3spark.al3.squeeze import OffsetMap
 from al3spark.al3.tables import UNMAPPED_SCHEMA, UNMAPPED_TABLE, layout_schema
 
@@ -24,42 +25,10 @@ Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-HEADER = 30
-PADDING = (
-    bytes([BLANK]) * 1000
-)  # stands behind every window, so that a matrix can be cut out of it at any record
 BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
 _PENDING_BYTES = 64 << 20
 _FLAGS = (7, 9, 26, 27, 28, 29)
-_FIELD_ENDS = np.array([0, 4, 7, 8, 9, 10, 12, 16, 26, 27, 28, 29, 30])  # what names a parent is one
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What identifies n records and where they hang.
-
-    Shapes: int64[n]. `files`: number of the file in the split. `offsets`, `messages`, `transactions`,
-    `parents`: bytes of the original file, -1 for null. `lengths`: as the headers say. `starts`: expanded
-    offsets. `maps`: which of the gatherer's offset maps leads from `starts` back to the original file.
-    """
-
-    files: Ints
-    offsets: Ints
-    lengths: Ints
-    messages: Ints
-    transactions: Ints
-    parents: Ints
-    starts: Ints
-    maps: Ints
-
-    def __getitem__(self, at: Ints | slice) -> "Keys":
-        return Keys(*(getattr(self, name)[at] for name in self.__slots__))
-
-
-def join_keys(parts: Sequence[Keys]) -> Keys:
-    """Put keys one behind the other."""
-    return Keys(*(np.concatenate([getattr(part, name) for part in parts]) for name in Keys.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,35 +38,6 @@ class Block:
     table: str
     batch: pa.RecordBatch
     rows_by_file: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The expanded bytes that records lie in, padded with `PADDING`; `has_nuls`: a NUL is among them."""
-
-    data: bytes
-    has_nuls: bool = False
-
-    def matrix(self, positions: Ints, width: int) -> Bytes:
-        """Cut `width` bytes out at each position, NUL as blank (FORMAT.md, Separators): uint8[n, width]."""
-        count = len(self.data) - width + 1
-        cells: npt.NDArray[np.void] = np.ndarray((count,), f"V{width}", self.data, strides=(1,))
-        matrix = cells[positions].view(np.uint8).reshape(len(positions), width)
-        if self.has_nuls:
-            matrix[matrix == 0] = BLANK
-        return matrix
-
-
-def cut_headers(window: Window, positions: Ints, sizes: Ints) -> Bytes:
-    """Cut out the headers of records, of which `sizes` bytes are there. Shape: uint8[n, 30].
-
-    Blank is what a control group does not have, and a field that the end of the file cuts.
-    """
-    headers = window.matrix(positions, HEADER)
-    whole = _FIELD_ENDS[np.searchsorted(_FIELD_ENDS, np.minimum(sizes, HEADER), side="right") - 1]
-    _blank_tails(headers, whole)
-    headers[(headers[:, 0] >= ord("0")) & (headers[:, 0] < ord("5")), 10:] = BLANK
-    return headers
 
 
 @dataclass(slots=True)
@@ -162,7 +102,7 @@ class Gatherer:
         pending = self._pending[group]
         width = pending.layout.length
         matrix = window.matrix(positions, width)
-        _blank_tails(matrix, pending.whole[contents])
+        blank_tails(matrix, pending.whole[contents])
         self._report_torn(pending, keys, contents)
         extras = (
             [
@@ -347,13 +287,6 @@ def _prepare(layout: Layout) -> _Pending:
         if KINDS[element.kind] != "string" or element.kind == "time_hhmm":
             whole[inside] = element.start
     return _Pending(layout, schema, min(max(BATCH_BYTES // row_bytes, 256), _BATCH_ROWS), whole, torn)
-
-
-def _blank_tails(matrix: Bytes, sizes: Ints) -> None:
-    """Blank each row from its size on, in place."""
-    width = matrix.shape[1]
-    for size in np.unique(sizes[sizes < width]).tolist():
-        matrix[sizes == size, size:] = BLANK
 
 
 def _text(part: Bytes) -> pa.Array:

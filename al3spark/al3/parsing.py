@@ -21,62 +21,15 @@ from al3spark.al3.decoding import DEFAULT_PIVOT
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.faults import KINDS, FaultLog
 from al3spark.al3.framing import TRANSACTION_HEADER, Framer, Frames
-from al3spark.al3.gathering import PADDING, Block, Gatherer, Ints, Keys, Window, cut_headers
+from al3spark.al3.gathering import Block, Gatherer
 from al3spark.al3.hierarchy import Headers, Linker
+from al3spark.al3.records import PADDING, Ints, Keys, Window, cut_headers
 from al3spark.al3.squeeze import Expander, Form, OffsetMap
 from al3spark.al3.tables import ERRORS_TABLE
+from al3spark.al3.totals import FileTotals
 
 _ERROR_ROWS = 8192
 _TRANSACTION = re.compile(re.escape(TRANSACTION_HEADER) + rb"[0-9]{3}")
-
-
-@dataclass(frozen=True, slots=True)
-class FileTotals:
-    """What became of one file.
-
-    Units: bytes of the stored (`size`) or expanded file; counts of records, rows and faults.
-    `fault_counts`: (code, count) pairs. `failed`: the code of the fault that makes the file fail, "" if none
-    does; `reason`: its text; `retryable`: waiting can help.
-    """
-
-    path: str
-    file_id: str
-    size: int = 0
-    expanded_size: int = 0
-    record_bytes: int = 0
-    separator_bytes: int = 0
-    unreadable_bytes: int = 0
-    literal_bytes: int = 0
-    coded_bytes: int = 0
-    run_bytes: int = 0
-    messages: int = 0
-    transactions: int = 0
-    records: int = 0
-    rows: int = 0
-    failed: str = ""
-    reason: str = ""
-    retryable: bool = False
-    fault_counts: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def faults(self) -> int:
-        """Rows that the file has in `errors`."""
-        return sum(count for _, count in self.fault_counts)
-
-    @property
-    def imbalance(self) -> str:
-        """Say which sum does not add up; "" if all do."""
-        sums = (
-            ("stored bytes", self.literal_bytes + self.coded_bytes, self.size),
-            ("expanded bytes", self.literal_bytes + self.run_bytes, self.expanded_size),
-            (
-                "covered bytes",
-                self.record_bytes + self.separator_bytes + self.unreadable_bytes,
-                self.expanded_size,
-            ),
-            ("rows", self.rows, self.records),
-        )
-        return "; ".join(f"{name}: {got} of {due}" for name, got, due in sums if got != due)
 
 
 @dataclass(slots=True)

@@ -23,8 +23,9 @@ from typing import IO, Any
 import pyarrow as pa
 
 from al3spark.al3.gathering import Block
-from al3spark.al3.parsing import FileTotals, SplitParser
+from al3spark.al3.parsing import SplitParser
 from al3spark.al3.tables import table_schemas
+from al3spark.al3.totals import FileTotals
 from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import ParseTask, SplitTotals, parse_split
 

@@ -27,18 +27,16 @@ from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import (
     BLOCKS,
     FINGERPRINTS,
-    STAGED,
     TOTALS,
     ParseTask,
     SplitTotals,
     Task,
-    WriteTask,
     make_fingerprint,
     make_parse,
     make_validate,
-    make_write,
     parse_split,
 )
+from al3spark.spark.writing import STAGED, WriteTask, make_write
 from al3spark.store.staging import StagedFile
 
 _RAISED = re.compile(r"^((?:\w+\.)*\w+Error): (.*)$", re.MULTILINE)

@@ -54,11 +54,18 @@ _JOB = {
 
 
 @contextmanager
-def open_session(master: str | None = None) -> Iterator[SparkSession]:
-    """Give a session for one run; one that this starts is stopped at the end, a given one left as it was."""
+def open_session(master: str | None = None, parallelism: int | None = None) -> Iterator[SparkSession]:
+    """Give a session for one run; one that this starts is stopped at the end, a given one left as it was.
+
+    `parallelism`: cores of a session that this starts; where it was given, that is warned of.
+    """
     given = SparkSession.getActiveSession()
     with _same_sigint():
-        spark = given or _start(master)
+        spark = given or _start(master, parallelism)
+    if parallelism and (given or is_given()):
+        sys.stderr.write(
+            "al3spark: parallelism is left alone: the session was given, its cores are its own\n"
+        )
     before = {name: spark.conf.get(name, None) for name in _JOB}
     for name, value in _JOB.items():
         spark.conf.set(name, value)
@@ -69,6 +76,11 @@ def open_session(master: str | None = None) -> Iterator[SparkSession]:
             spark.stop()
         else:
             _restore(spark, before)
+
+
+def is_given() -> bool:
+    """Whether master and resources are another's: of spark-submit, or of a Spark Connect server."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_REMOTE" in os.environ
 
 
 def count_cores(spark: SparkSession) -> int:
@@ -172,12 +184,14 @@ def _restore(spark: SparkSession, before: dict[str, str | None]) -> None:
             spark.conf.set(name, value)
 
 
-def _start(master: str | None) -> SparkSession:
+def _start(master: str | None, parallelism: int | None) -> SparkSession:
     builder = SparkSession.builder.appName("al3spark")
-    if "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_REMOTE" in os.environ:
+    if is_given():
         return builder.getOrCreate()
     require_java()
-    master = master or "local[*,4]"
+    master = master or f"local[{parallelism or '*'},4]"
+    if parallelism:
+        builder = builder.config("spark.cores.max", str(parallelism))
     builder = builder.master(master).config("spark.sql.session.timeZone", "UTC")
     if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 
 from al3spark.al3.building import Record
 from al3spark.al3.dictionary import Dictionary, load_dictionary
-from al3spark.al3.parsing import FileTotals, SplitParser
+from al3spark.al3.parsing import SplitParser
 from al3spark.al3.squeeze import FormScan
+from al3spark.al3.totals import FileTotals
 
 DICTIONARY = load_dictionary()
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from al3spark.al3.building import Record, Separator, build_file, squeeze, transcode
 from al3spark.al3.dictionary import Dictionary
-from al3spark.al3.parsing import FileTotals
 from al3spark.al3.squeeze import detect_form
+from al3spark.al3.totals import FileTotals
 from tests.al3.samples import DICTIONARY, Parsed, cut, expand_plainly, message, parse, policy
 
 # 500 examples of each property by itself, 2,000 in CI.

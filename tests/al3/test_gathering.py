@@ -7,7 +7,8 @@ import pytest
 from al3spark.al3.building import Record, Separator, build_file, build_record, squeeze, transcode
 from al3spark.al3.dictionary import Dictionary, Element, Layout
 from al3spark.al3.faults import FaultLog
-from al3spark.al3.gathering import BATCH_BYTES, PADDING, Block, Gatherer, Keys, Window
+from al3spark.al3.gathering import BATCH_BYTES, Block, Gatherer
+from al3spark.al3.records import PADDING, Keys, Window
 from al3spark.al3.squeeze import OffsetMap
 from tests.al3.samples import Parsed, parse, windows
 

@@ -10,8 +10,9 @@ import pytest
 
 from al3spark.al3.building import Record, Separator, build_file, build_record, squeeze, transcode
 from al3spark.al3.dictionary import Element, Layout
-from al3spark.al3.parsing import FileTotals, SplitParser
+from al3spark.al3.parsing import SplitParser
 from al3spark.al3.squeeze import Form
+from al3spark.al3.totals import FileTotals
 from tests.al3.samples import DICTIONARY, Parsed, as_sets, cut, message, of_file, parse, windows
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from al3spark.al3.dictionary import Dictionary, load_dictionary
-from al3spark.al3.parsing import FileTotals, SplitParser
+from al3spark.al3.parsing import SplitParser
 from al3spark.al3.squeeze import detect_form
+from al3spark.al3.totals import FileTotals
 
 Tables = dict[str, list[dict[str, Any]]]
 Parse = Callable[[bytes], tuple[Tables, FileTotals]]

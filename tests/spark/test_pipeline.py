@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 
 from al3spark.al3.archives import Limits
 from al3spark.al3.gathering import Block
-from al3spark.al3.parsing import FileTotals
 from al3spark.al3.tables import UNMAPPED_TABLE, table_schemas
+from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError
 from al3spark.sampling import write_sample
 from al3spark.spark import pipeline, tasks
@@ -23,7 +23,8 @@ from al3spark.spark.pipeline import ChunkResult, check_sums, fingerprint_files, 
 from al3spark.spark.reading import identify
 from al3spark.spark.session import open_session
 from al3spark.spark.splits import InputFile, Split
-from al3spark.spark.tasks import Batches, ParseTask, SplitTotals, Task, WriteTask
+from al3spark.spark.tasks import Batches, ParseTask, SplitTotals, Task
+from al3spark.spark.writing import WriteTask
 from al3spark.store.places import Place, open_place
 from tests.al3.samples import DICTIONARY
 from tests.batches import Tables, al3, append, comparable, put

@@ -13,24 +13,22 @@ import pytest
 from al3spark.al3.archives import Limits
 from al3spark.al3.building import squeeze, transcode
 from al3spark.al3.gathering import Block
-from al3spark.al3.parsing import FileTotals
 from al3spark.al3.tables import table_schemas
+from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError
-from al3spark.spark import tasks
+from al3spark.spark import tasks, writing
 from al3spark.spark.reading import identify
 from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import (
     TOTALS,
     ParseTask,
     SplitTotals,
-    WriteTask,
-    final_name,
     make_fingerprint,
     make_parse,
     make_validate,
-    make_write,
     parse_split,
 )
+from al3spark.spark.writing import WriteTask, final_name, make_write
 from al3spark.store.places import open_place
 from tests.al3.samples import DICTIONARY
 from tests.batches import al3, append, put, staged_files
@@ -230,7 +228,7 @@ def test_totals_pass_through_to_the_driver(write_task: WriteTask) -> None:
 def test_blocks_are_gathered_into_row_groups(write_task: WriteTask, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [block("errors", 0, number, [fault(number)]) for number in range(5)]
     size = len(blocks[0].column("payload")[0].as_py())
-    monkeypatch.setattr(tasks, "ROW_GROUP_BYTES", 2 * size)
+    monkeypatch.setattr(writing, "ROW_GROUP_BYTES", 2 * size)
     (found,) = rows(make_write(write_task)(iter(blocks)))
     file = pq.ParquetFile(Path(write_task.place.uri("x")).parent / str(found["token"]))
     groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
@@ -238,7 +236,7 @@ def test_blocks_are_gathered_into_row_groups(write_task: WriteTask, monkeypatch:
 
 
 def test_a_row_group_gathers_64_mib() -> None:
-    assert tasks.ROW_GROUP_BYTES == 64 * 1024 * 1024
+    assert writing.ROW_GROUP_BYTES == 64 * 1024 * 1024
 
 
 def test_a_block_that_lost_rows_stops_the_task_and_leaves_nothing_staged(write_task: WriteTask) -> None:

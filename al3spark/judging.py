@@ -1,0 +1,78 @@
+"""Judge what the tasks of a chunk did, before anything of it is published.
+
+In: a chunk's result and its splits. Out: files that must not be published as they are, and what is left
+without them. No I/O but a look into the ledger.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from al3spark.manifest import FAILED, ChunkRecord, count_statuses
+from al3spark.monitoring import Counts
+from al3spark.planning import Skipped
+from al3spark.spark.pipeline import ChunkResult
+from al3spark.spark.splits import Split
+from al3spark.store.ledger import Ledger
+
+
+def count_chunk(counts: Counts, record: ChunkRecord, published_bytes: int) -> Counts:
+    """Count what a chunk decided."""
+    ended = count_statuses([record])
+    return replace(
+        counts,
+        completed=counts.completed + ended.total() - ended[FAILED],
+        failed=counts.failed + ended[FAILED],
+        skipped=counts.skipped + len(record.skipped),
+        published_bytes=published_bytes,
+        part=0.0,
+        chunk_bytes=0,
+    )
+
+
+def find_failed(result: ChunkResult) -> dict[str, tuple[str, str, bool]]:
+    """Find files that failed after rows of them had left their task: those rows must not be published.
+
+    Gives what there is to tell instead, by path: code and message of the fault, and whether waiting can help.
+    """
+    return {
+        file.path: (file.failed, file.reason, file.retryable)
+        for split in result.totals
+        for file in split.files
+        if file.failed and file.rows
+    }
+
+
+def find_doubles(
+    result: ChunkResult, splits: Sequence[Split], ledger: Ledger, contents: Mapping[str, str]
+) -> tuple[Skipped, ...]:
+    """Find files whose content turned out to be ingested already, or to be that of a file before them."""
+    files = {file.path: file for split in splits for file in split.files}
+    first = dict(contents)
+    doubles = []
+    for totals in sorted(result.totals, key=lambda split: split.split_id):
+        for ended in totals.files:
+            if ended.failed:
+                continue
+            if original := first.get(ended.file_id) or ledger.path_of(ended.file_id):
+                file = replace(files[ended.path], file_id=ended.file_id)
+                doubles.append(Skipped(file, "same content", duplicate_of=original))
+            else:
+                first[ended.file_id] = ended.path
+    return tuple(doubles)
+
+
+def without(
+    splits: Sequence[Split], failed: Mapping[str, tuple[str, str, bool]], doubles: Collection[str]
+) -> tuple[Split, ...]:
+    """Leave out doubles; of files that failed only the fault is to be told."""
+    return tuple(
+        replace(
+            split,
+            files=tuple(
+                replace(file, failure=failed.get(file.path, file.failure))
+                for file in split.files
+                if file.path not in doubles
+            ),
+        )
+        for split in splits
+    )

@@ -1,0 +1,185 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from al3spark.cli import main
+from al3spark.errors import RequestError
+from al3spark.monitoring import Counts, StatusBoard
+from al3spark.operations import cancel_job, clean_destination, find_status, list_status, read_errors
+from al3spark.store.documents import read_status
+from al3spark.store.places import Place, open_place
+from tests.batches import ROOT, al3, ingest, put
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+POISON = """
+import os, sys
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
+
+
+class Hook(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "al3spark.al3.parsing":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        load = spec.loader.exec_module
+
+        def exec_module(module):
+            load(module)
+            parse = module.SplitParser.parse
+
+            def parse_or_die(self, path, *given):
+                if path.endswith("poison.al3"):
+                    os._exit(77)
+                return parse(self, path, *given)
+
+            module.SplitParser.parse = parse_or_die
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+sys.meta_path.insert(0, Hook())
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return open_place(str(tmp_path))
+
+
+def leave_status(place: Place, job_id: str, status: str) -> None:
+    board = StatusBoard(place, job_id, stop=lambda: None)
+    board.begin(Counts(total_files=3, failed=1, total_bytes=100, chunks=1))
+    if status == "processing":
+        board.write()
+    else:
+        board.end(status)
+
+
+def test_jobs_are_listed_in_order_with_their_status(place: Place) -> None:
+    leave_status(place, "batch-20260102-bbbbbb", "completed")
+    leave_status(place, "batch-20260102-aaaaaa", "failed")
+    found = [(each["job_id"], each["status"], each["stalled"]) for each in list_status(place)]
+    assert found == [
+        ("batch-20260102-bbbbbb", "completed", False),
+        ("batch-20260102-aaaaaa", "failed", False),
+    ]
+    assert find_status(place, None)["job_id"] == "batch-20260102-aaaaaa"
+
+
+def test_job_without_a_sign_of_life_is_stalled(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_status(place, "batch-20260102-abc123", "processing")
+    assert not find_status(place, None)["stalled"]
+    monkeypatch.setattr("al3spark.operations.STALE_AFTER_S", -1.0)
+    assert find_status(place, None)["stalled"]
+
+
+def test_only_a_running_job_can_be_cancelled(place: Place) -> None:
+    leave_status(place, "batch-20260102-abc123", "completed")
+    with pytest.raises(RequestError, match="batch-20260102-abc123 is not running: completed"):
+        cancel_job(place, "batch-20260102-abc123")
+    with pytest.raises(RequestError, match="no job batch-20260102-ffffff"):
+        cancel_job(place, "batch-20260102-ffffff")
+
+
+def test_clean_removes_documents_of_old_jobs_only(place: Place) -> None:
+    leave_status(place, "batch-20260102-abc123", "completed")
+    assert clean_destination(place, 1) == {"removed": []}
+    assert clean_destination(place, 0) == {"removed": ["batch-20260102-abc123"]}
+    assert read_status(place, "batch-20260102-abc123") is None
+
+
+@pytest.mark.parametrize("command", ["status", "errors"])
+def test_destination_without_jobs_is_one_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, str(tmp_path)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"al3spark: {tmp_path}: no job has run here\n"
+
+
+@pytest.mark.spark
+def test_errors_are_paged_and_chosen_by_code(tmp_path: Path, spark: "SparkSession") -> None:
+    bad = {f"{number:02}.txt": b"no AL3 at all" + b"!" * number for number in range(23)}
+    manifest = ingest(put(tmp_path / "in", {**bad, "e.al3": b""}), tmp_path / "out")
+    place = open_place(str(tmp_path / "out"))
+    first, second = (read_errors(place, None, None, page) for page in (1, 2))
+    assert [first["rows"], first["pages"], len(first["errors"]), len(second["errors"])] == [24, 2, 20, 4]
+    shown = [each["file_path"] for page in (first, second) for each in page["errors"]]
+    assert len(set(shown)) == 24
+    only = read_errors(place, manifest["job_id"], "FILE_EMPTY", 1)
+    assert [each["code"] for each in only["errors"]] == ["FILE_EMPTY"]
+
+
+@pytest.mark.spark
+def test_compaction_keeps_rows_and_leaves_one_file_a_partition(
+    tmp_path: Path, spark: "SparkSession", capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        put(tmp_path / "in", {f"{number}.al3": al3(number)})
+        ingest(tmp_path / "in", tmp_path / "out")
+    before = spark.read.parquet(str(tmp_path / "out" / "policies")).count()
+    assert len(list((tmp_path / "out" / "policies").rglob("*.parquet"))) == 3
+    with pytest.raises(SystemExit):
+        main(["compact", str(tmp_path / "out"), "--json"])
+    merged = {each["table"] for each in json.loads(capsys.readouterr().out)["merged"]}
+    assert {"policies", "files", "transactions"} <= merged
+    assert len(list((tmp_path / "out" / "policies").rglob("*.parquet"))) == 1
+    assert spark.read.parquet(str(tmp_path / "out" / "policies")).count() == before
+    assert ingest(tmp_path / "in", tmp_path / "out")["summary"]["skipped"] == 3
+
+
+def start(source: Path, destination: Path, *options: str, **environment: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "al3spark.cli", "ingest", source, destination, "--min-age-s", "0"]
+    return subprocess.Popen(
+        [*map(str, command), *options],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.spark
+def test_cancel_ends_a_running_job_and_publishes_nothing_more(tmp_path: Path) -> None:
+    source = put(tmp_path / "in", {f"{number}.al3": al3(*range(number, 4000)) for number in range(4)})
+    job = start(source, tmp_path / "out", "--window-kib", "4", "--master", "local[1]")
+    place = open_place(str(tmp_path / "out"))
+    while not any(each["status"] == "processing" for each in list_status(place)):
+        assert job.poll() is None
+        time.sleep(0.2)
+    (running,) = list_status(place)
+    cancel_job(place, running["job_id"])
+    out, err = job.communicate(timeout=30)
+    assert (out, job.returncode) == ("", 130)
+    assert err.splitlines()[-1] == "al3spark: cancelled on request"
+    assert find_status(place, None)["status"] == "cancelled"
+    assert list((tmp_path / "out").glob("policies/**/*.parquet")) == []
+
+
+@pytest.mark.spark
+def test_file_that_kills_its_worker_costs_only_itself(tmp_path: Path) -> None:
+    good = {f"{number:03}.al3": al3(number) for number in range(500)}
+    source = put(tmp_path / "in", {**good, "poison.al3": al3(999)})
+    put(tmp_path / "hook", {"sitecustomize.py": POISON.encode()})
+    hook = f"{tmp_path / 'hook'}{os.pathsep}{ROOT}"
+    manifest = json.loads(
+        start(source, tmp_path / "out", "--json", PYTHONPATH=hook).communicate(timeout=200)[0]
+    )
+    assert manifest["status"] == "partial_success"
+    assert [manifest["summary"][name] for name in ("succeeded", "failed")] == [500, 1]
+    (failed,) = manifest["failed_files"]
+    assert failed["file"].endswith("poison.al3")
+    assert failed["reason"] == "FILE_CRASHED_WORKER: its parser died: exit code 77"

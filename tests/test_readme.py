@@ -1,0 +1,97 @@
+"""Every command of the README is run, or is what another test runs."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from al3spark.cli import main
+from al3spark.sampling import write_sample
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+# Joined lines, comments cut: what a person would type.
+COMMANDS = [
+    line.partition("  #")[0].strip()
+    for block in BLOCKS
+    for line in block.replace("\\\n", " ").splitlines()
+    if re.match(r"(scripts/|\.venv/bin/|spark-submit )", line)
+]
+AL3SPARK = [command for command in COMMANDS if command.startswith(".venv/bin/al3spark ")]
+# What other tests or the scripts themselves run: the reason why it is not run here.
+ELSEWHERE = {
+    "scripts/setup": "scripts/test runs it before this",
+    "scripts/test": "it runs this",
+    "scripts/demo": "test_demo_asks_its_three_questions",
+    "scripts/package": "tests/test_packaging.py",
+    "spark-submit": "tests/test_submit.py, with a local master",
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that stands for /data: files to ingest, a dictionary to lay over."""
+    folder = tmp_path_factory.mktemp("data")
+    write_sample(folder / "incoming", files=6, size_kib=10, seed=1)
+    (folder / "incoming" / "a.al3").write_bytes(b"1MHG010   3MTG010   ")
+    dictionary = folder / "my-dictionary"
+    dictionary.mkdir()
+    (dictionary / "groups.csv").write_text(
+        "group,table,name,lengths_seen\nCVH1,carrier_coverages,Carrier coverage,40\n"
+    )
+    (dictionary / "elements.csv").write_text(
+        "group,element,start,length,kind,scale,ref_id,element_id,superseded_by,pii,confidence,sources\n"
+        "CVH1,coverage_code,30,10,code,,,,,,,\n"
+    )
+    return folder
+
+
+def test_every_command_of_the_readme_is_known_here() -> None:
+    strange = [each for each in COMMANDS if each not in AL3SPARK and each.split()[0] not in ELSEWHERE]
+    assert strange == []
+    assert len(AL3SPARK) >= 8
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("command", AL3SPARK)
+def test_command_of_the_readme_ends_well(
+    command: str, data: Path, tmp_path: Path, spark: "SparkSession", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
+    places = {
+        "/data/incoming": data / "incoming",
+        "/data/tables": tmp_path / "tables",
+        "/tmp/samples": tmp_path / "new",
+    }
+    for written, real in places.items():
+        command = command.replace(written, str(real))
+    if " status " in command or " errors " in command or " jobs " in command or " compact " in command:
+        with pytest.raises(SystemExit):
+            main(["ingest", str(data / "incoming"), str(tmp_path / "tables"), "--min-age-s", "0"])
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split(command)[1:])
+    assert ended.value.code == 0
+
+
+@pytest.mark.slow
+def test_demo_asks_its_three_questions(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "demo", tmp_path / "demo"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    for title in ("Policies by line of business", "Premium by coverage", "Errors by code"):
+        assert title in done.stdout
+    assert re.search(r"\|AUTOP +\|\d+", done.stdout)
+    assert re.search(r"\|COLL +\|", done.stdout)
+    assert re.search(r"\|error +\|BYTES_UNREADABLE", done.stdout)
