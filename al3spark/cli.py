@@ -33,7 +33,7 @@ from al3spark.display import (
     preview_lines,
     summary_lines,
 )
-from al3spark.errors import Al3Error, CancelledError, DictionaryError, RequestError
+from al3spark.errors import Al3Error, DictionaryError, RequestError
 from al3spark.operator_cli import COMMANDS
 from al3spark.options import Option, Range, Words, describe
 from al3spark.reporting import LogLines

@@ -41,7 +41,6 @@ def test_the_example_in_conf_is_a_request_that_names_every_option() -> None:
         Options(
             max_failed_files=10,
             max_failed_ratio=0.05,
-            archive=Archive("/data/archive/succeeded", "/data/archive/failed"),
             on_finish=("logger", "-t", "al3spark", "the batch has ended"),
         ),
     )
