@@ -33,7 +33,7 @@ from al3spark.display import (
     preview_lines,
     summary_lines,
 )
-from al3spark.errors import Al3Error, DictionaryError, RequestError
+from al3spark.errors import Al3Error, CancelledError, DictionaryError, RequestError
 from al3spark.operator_cli import COMMANDS
 from al3spark.options import Option, Range, Words, describe
 from al3spark.reporting import LogLines
@@ -60,12 +60,12 @@ def _run(arguments: Sequence[str] | None) -> int:
             return int(cli.main(arguments, prog_name="al3spark", standalone_mode=False) or 0)
         except click.ClickException as error:
             return _complain_of_usage(error)
-        except BaseException as error:
-            if not came and not isinstance(error, Al3Error):
-                raise
+        except Al3Error as error:
             if not came:
-                wrong_usage = isinstance(error, RequestError | DictionaryError)
-                return _complain(str(error), click.UsageError.exit_code if wrong_usage else FAILED)
+                return _complain_of(error)
+        except BaseException:
+            if not came:
+                raise
     click.echo(nl=sys.stderr.isatty(), err=True)  # where ^C and the last progress stand
     return _complain("interrupted; nothing half done is published", BY_SIGNAL + came[0])
 
@@ -73,6 +73,13 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _complain(text: str, code: int) -> int:
     click.echo(f"al3spark: {text}", err=True)
     return code
+
+
+def _complain_of(error: Al3Error) -> int:
+    if isinstance(error, CancelledError):
+        return _complain(str(error), BY_SIGNAL + signal.SIGINT)
+    wrong_usage = isinstance(error, RequestError | DictionaryError)
+    return _complain(str(error), click.UsageError.exit_code if wrong_usage else FAILED)
 
 
 def _complain_of_usage(error: click.ClickException) -> int:

@@ -133,7 +133,7 @@ def test_a_session_that_was_given_survives_an_interrupt(
     def interrupt() -> None:
         while not list(tmp_path.glob("out/_al3spark/jobs/*/status.json")):
             time.sleep(0.05)
-        time.sleep(2)
+        time.sleep(1)
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
