@@ -176,7 +176,7 @@ def test_file_that_kills_its_worker_costs_only_itself(tmp_path: Path) -> None:
     put(tmp_path / "hook", {"sitecustomize.py": POISON.encode()})
     hook = f"{tmp_path / 'hook'}{os.pathsep}{ROOT}"
     manifest = json.loads(
-        start(source, tmp_path / "out", "--json", PYTHONPATH=hook).communicate(timeout=200)[0]
+        start(source, tmp_path / "out", "--json", PYTHONPATH=hook).communicate(timeout=280)[0]
     )
     assert manifest["status"] == "partial_success"
     assert [manifest["summary"][name] for name in ("succeeded", "failed")] == [500, 1]
