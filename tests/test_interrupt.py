@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from al3spark.cli import main
+from al3spark.monitoring import Counts, StatusBoard
 from al3spark.sampling import sample_bytes
+from al3spark.store.places import open_place
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -168,7 +170,8 @@ def sigterm_in_a_second() -> Iterator[None]:
 def test_a_command_without_spark_is_terminated_alike(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    StatusBoard(open_place(str(tmp_path)), "batch-20260102-abc123", stop=lambda: None).begin(Counts())
     with pytest.raises(SystemExit) as stopped:
-        main(["sample", str(tmp_path), "--files", "100000"])
+        main(["status", str(tmp_path), "--watch"])
     assert stopped.value.code == 143
     assert capsys.readouterr().err.splitlines()[-1] == TOLD
