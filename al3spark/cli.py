@@ -9,6 +9,7 @@ traceback. Spark is imported only by commands that need it.
 import io
 import json
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -41,6 +42,7 @@ from al3spark.requests import load_request
 
 FAILED, PARTLY = 1, 3
 BY_SIGNAL = 128  # and its number: 130 for SIGINT, 143 for SIGTERM
+_COME_AGAIN_S = 0.05
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -97,7 +99,8 @@ def _signals() -> Iterator[list[int]]:
     """Let the first SIGINT or SIGTERM raise KeyboardInterrupt, and no later one disturb the cleaning up.
 
     Gives the signals that came. From the first on nothing reaches standard error: often Java got the signal
-    too, and all that talk to it complain.
+    too, and all that talk to it complain. A destructor swallows what is raised in it: then the signal comes
+    again a little later.
     """
     came: list[int] = []
 
@@ -108,15 +111,21 @@ def _signals() -> Iterator[list[int]]:
             sys.stderr = io.StringIO()
             raise KeyboardInterrupt
 
+    def come_again(swallowed: "sys.UnraisableHookArgs") -> None:
+        tell(swallowed)
+        if came and swallowed.exc_type is KeyboardInterrupt:
+            threading.Timer(_COME_AGAIN_S, os.kill, (os.getpid(), came.pop())).start()
+
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    stderr = sys.stderr
+    stderr, tell = sys.stderr, sys.unraisablehook
+    sys.unraisablehook = come_again
     try:
         yield came
     finally:
-        sys.stderr = stderr
+        sys.stderr, sys.unraisablehook = stderr, tell
         logging.disable(logging.NOTSET)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -175,3 +175,29 @@ def test_a_command_without_spark_is_terminated_alike(
         main(["status", str(tmp_path), "--watch"])
     assert stopped.value.code == 143
     assert capsys.readouterr().err.splitlines()[-1] == TOLD
+
+
+SWALLOWS = """
+import os, signal, time
+import al3spark.cli
+
+class Archive:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+
+def load(*folders):
+    Archive()
+    time.sleep(60)
+
+al3spark.cli.load_dictionary = load
+al3spark.cli.main(["dictionary", "list"])
+"""
+
+
+def test_a_signal_that_a_destructor_swallows_comes_again() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SWALLOWS], capture_output=True, text=True, cwd=ROOT, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (143, "")
+    assert ended.stderr.splitlines()[-1] == TOLD

@@ -108,8 +108,7 @@ class OffsetMap:
 
     def locate(self, offsets: Ints) -> Ints:
         """Give the original offset of each expanded offset; within a run it is the offset of its escape."""
-        last = len(self.start) - 1
-        if last == 0:
+        if len(self.start) == 1 and self.start[0] == self.end[0]:
             return np.asarray(offsets + (self.origin_end[0] - self.end[0]))
         at = np.maximum(np.searchsorted(self.start, offsets, side="right") - 1, 0)
         return np.where(offsets < self.end[at], self.origin[at], self.origin_end[at] + offsets - self.end[at])

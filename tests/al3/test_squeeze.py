@@ -264,6 +264,12 @@ def test_map_without_what_lies_before_an_offset_leads_the_same_way_from_there_on
     assert max(map(len, astuple(shorter))) <= len(expander.offsets.start)
 
 
+def test_map_of_nothing_but_a_run_leads_into_the_run() -> None:
+    offsets = expand([b"xy\xfa05 z"], PLAIN)[1].offsets.since(4)
+    assert len(offsets.start) == 1
+    assert offsets.locate(np.arange(4, 8)).tolist() == [2, 2, 2, 6]
+
+
 def test_map_forgets_what_lies_before_an_offset() -> None:
     expander = expand([b"\xfa05 " * 100], PLAIN)[1]
     assert len(expander.offsets.start) == 101
