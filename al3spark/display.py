@@ -103,6 +103,16 @@ def summary_lines(manifest: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"  {summary['too_young']:,} skipped files are younger than {age} s and wait for the next run"
         )
+    if summary["replaced_rows"]:
+        lines.append(f"  {summary['replaced_rows']:,} older rows were replaced")
+    if summary["archived"]:
+        lines.append(f"  {summary['archived']:,} files went to the archive")
+    if manifest["not_archived"]:
+        first = manifest["not_archived"][0]
+        lines.append(
+            f"  {len(manifest['not_archived']):,} could not be moved, the next run tries again; the first: "
+            f"{first['reason']}"
+        )
     if manifest["tables"]:
         lines += [
             "",

@@ -12,7 +12,9 @@ from al3spark.monitoring import Counts
 from al3spark.planning import Skipped
 from al3spark.spark.pipeline import ChunkResult
 from al3spark.spark.splits import Split
-from al3spark.store.ledger import Ledger
+from al3spark.store.ledger import Held, Ledger
+
+MOST_NAMED = 3
 
 
 def count_chunk(counts: Counts, record: ChunkRecord, published_bytes: int) -> Counts:
@@ -40,6 +42,24 @@ def find_failed(result: ChunkResult) -> dict[str, tuple[str, str, bool]]:
         for file in split.files
         if file.failed and file.rows
     }
+
+
+def find_unlike(result: ChunkResult, again: Mapping[str, Held]) -> str:
+    """Say which files that are read again are not what they were; "" if all are, or none is read again."""
+    ended = {file.path: file for split in result.totals for file in split.files}
+    unlike = []
+    for path, held in again.items():
+        file = ended.get(path)
+        if file is None or file.failed or file.file_id != held.file_id:
+            reason = f"{file.failed}: {file.reason}" if file and file.failed else "has another content now"
+            unlike.append(f"{path} ({reason if file else 'is not there any more'})")
+    if not unlike:
+        return ""
+    more = ", ..." if unlike[MOST_NAMED:] else ""
+    return (
+        f"reprocess: {len(unlike)} files are not what they were, so nothing is replaced: "
+        f"{', '.join(unlike[:MOST_NAMED])}{more}"
+    )
 
 
 def find_doubles(

@@ -6,7 +6,7 @@ I/O.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import al3spark
 from al3spark.al3.faults import KINDS
 from al3spark.al3.totals import FileTotals
+from al3spark.archiving import Moved
 from al3spark.config import BatchRequest
 from al3spark.monitoring import Trouble
-from al3spark.planning import TOO_YOUNG, Selection, Skipped
+from al3spark.planning import Selection, Skipped
 from al3spark.spark.pipeline import StagedTable
 from al3spark.spark.splits import InputFile
 from al3spark.store.ledger import FILES_SCHEMA
@@ -50,17 +51,29 @@ class ChunkRecord:
     fault_counts: tuple[tuple[str, int], ...] = ()
     skipped: tuple[Skipped, ...] = ()
     retries: int = 0
+    replaced_rows: int = 0
 
-    @property
-    def contents(self) -> dict[str, str]:
-        """The path of every content that it published, by file_id."""
-        return {
-            file_id: path
-            for file_id, path, status in zip(
-                *(self.files[name].to_pylist() for name in ("file_id", "file_path", "status")), strict=True
-            )
-            if status in (SUCCEEDED, WITH_FAULTS)
-        }
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What rows of `files` say beside their own file, by path: content that it replaces, where it goes."""
+
+    replaces: Mapping[str, str] = field(default_factory=dict)
+    archived_to: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, path: str) -> dict[str, str | None]:
+        """The columns of one row."""
+        return {"replaces": self.replaces.get(path), "archived_to": self.archived_to.get(path)}
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A row of `files` for a file that was not read. `failed`: it, or a member of it, failed."""
+
+    file: InputFile
+    reason: str
+    duplicate_of: str | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,7 @@ class JobRecord:
     spark: str
     cores: int
     started: datetime
+    task_seconds: float | None = None  # of all tasks together, where Spark tells
 
 
 def make_file_rows(
@@ -95,6 +109,7 @@ def make_file_rows(
     started: datetime,
     finished: datetime,
     attempts: int,
+    links: Links,
 ) -> pa.Table:
     """Make the rows of files that were parsed, or could not be."""
     rows = []
@@ -112,16 +127,15 @@ def make_file_rows(
                 "started_at": started,
                 "finished_at": finished,
                 "attempts": attempts,
+                **links.of(file.path),
                 **{name: getattr(ended, name) for name in _COUNTS},
             }
         )
     return pa.Table.from_pylist(rows, FILES_SCHEMA)
 
 
-def make_skip_rows(
-    job_id: str, selection: Selection, records: Sequence[ChunkRecord], started: datetime, finished: datetime
-) -> pa.Table:
-    """Make the rows of duplicates, and of archives whose members are on record.
+def choose_skips(selection: Selection, records: Sequence[ChunkRecord]) -> list[Skip]:
+    """Choose what gets a row: duplicates, and archives whose members are on record.
 
     An archive with a member that is worth another try gets none, so that the next batch opens it again; nor
     does a duplicate of a file that failed, so that the next batch reads the duplicate.
@@ -132,32 +146,40 @@ def make_skip_rows(
         for record in records
         for row in zip(*(record.files[name].to_pylist() for name in columns), strict=True)
     ]
-    again = {path for path, _, version in ended if version is None}
+    again = [path for path, _, version in ended if version is None]
     failed = {path for path, status, _ in ended if status == FAILED}
     skips = [
-        (each.file, each.reason, each.duplicate_of)
+        Skip(each.file, each.reason, each.duplicate_of)
         for each in selection.skipped
         if not each.known and each.duplicate_of not in failed
     ]
-    skips += [
-        (archive, "archive: its members are files of their own", None)
-        for archive in selection.archives
-        if not any(path.startswith(f"{archive.path}!") for path in again)
-    ]
+    for archive in selection.archives:
+        inside = f"{archive.path}!"
+        if not any(path.startswith(inside) for path in again):
+            broken = any(path.startswith(inside) for path in failed)
+            skips.append(Skip(archive, "archive: its members are files of their own", failed=broken))
+    return skips
+
+
+def make_skip_rows(
+    job_id: str, skips: Sequence[Skip], started: datetime, finished: datetime, links: Links
+) -> pa.Table:
+    """Make the rows of files that were not read."""
     rows = [
         {
             "job_id": job_id,
-            "file_path": file.path,
-            "file_id": file.file_id or None,
+            "file_path": skip.file.path,
+            "file_id": skip.file.file_id or None,
             "status": SKIPPED,
-            "reason": reason,
-            "duplicate_of": duplicate_of,
-            "size": file.listed_size,
-            "version": file.version,
+            "reason": skip.reason,
+            "duplicate_of": skip.duplicate_of,
+            "size": skip.file.listed_size,
+            "version": skip.file.version,
             "started_at": started,
             "finished_at": finished,
+            **links.of(skip.file.path),
         }
-        for file, reason, duplicate_of in skips
+        for skip in skips
     ]
     return pa.Table.from_pylist(rows, FILES_SCHEMA)
 
@@ -179,6 +201,7 @@ def compose_manifest(
     selection: Selection,
     records: Sequence[ChunkRecord],
     finished: datetime,
+    moved: Moved,
     stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Make the manifest of a batch that came to its end, or was stopped because too many files failed."""
@@ -211,19 +234,23 @@ def compose_manifest(
             "succeeded_with_faults": statuses[WITH_FAULTS],
             "failed": failed,
             "skipped": skipped,
-            "too_young": sum(each.reason == TOO_YOUNG for each in selection.skipped),
+            "too_young": sum(each.young for each in selection.skipped),
             "remaining": remaining,
             "bytes": size,
             "duration_seconds": round(seconds, 3),
+            "task_seconds": job.task_seconds,
             "vcpu_hours": round(seconds * job.cores / 3600, 6),
             "files_per_second": round(processed / seconds, 3),
             "mb_per_second": round(size / 1e6 / seconds, 3),
             "retries": sum(record.retries for record in records),
+            "replaced_rows": sum(record.replaced_rows for record in records),
+            "archived": moved.files,
             "failure_rate": round(failed / processed, 6) if processed else 0.0,
         },
         "tables": _by_table(records),
         "faults": _by_code(records),
         "failed_files": _failures(records, stop),
+        "not_archived": [{"file": path, "reason": reason} for path, reason in moved.left[:MOST_FAILURES]],
         "checkpoints": [
             {
                 "chunk": record.number,

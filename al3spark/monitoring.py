@@ -17,12 +17,13 @@ from types import TracebackType
 from typing import Any
 
 from al3spark.errors import CancelledError, StoreError
-from al3spark.store.documents import job_folder, read_status, to_json, write_status
+from al3spark.store.documents import job_folder, list_jobs, read_status, to_json, write_status
 from al3spark.store.places import Place
 
 REFRESH_S = 1.0
 RATE_OVER_S = 60.0
 MOST_ERRORS = 10
+MOST_DEAD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,17 +220,20 @@ def request_cancel(place: Place, job_id: str) -> None:
     place.write_document(cancel_name(job_id), to_json({"at": _stamp(datetime.now(UTC))}))
 
 
-def mark_dead(place: Place, job_ids: Sequence[str]) -> None:
-    """Put the truth into the status of jobs that died without a last word."""
-    for job_id in job_ids:
-        status = read_status(place, job_id)
-        if status and status.get("completed_at") is None:
+def mark_dead(place: Place, job_id: str) -> None:
+    """Put the truth into the status of jobs that died without a last word; `job_id` holds the lock.
+
+    Only the newest are looked at: whoever holds the lock does this first.
+    """
+    for each in list_jobs(place)[-MOST_DEAD:]:
+        status = read_status(place, each) if each != job_id else None
+        if status and "progress" in status and status.get("completed_at") is None:
             ended = {
                 "status": "failed",
                 "completed_at": _stamp(datetime.now(UTC)),
                 "estimated_completion": None,
             }
-            write_status(place, job_id, {**status, **ended})
+            write_status(place, each, {**status, **ended})
 
 
 def _stamp(moment: datetime | None) -> str | None:

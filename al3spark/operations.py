@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from al3spark.datafiles import list_data_files
 from al3spark.errors import RequestError
 from al3spark.monitoring import mark_dead, request_cancel
+from al3spark.orphans import find_orphans
 from al3spark.rewriting import compact, plan_compaction
 from al3spark.store.documents import job_folder, list_jobs, new_job_id, read_manifest, read_status
 from al3spark.store.lock import acquire
@@ -86,7 +88,7 @@ def recover_destination(place: Place) -> dict[str, Any]:
     """Bring to an end what dead jobs left: their plans, their staged files, their status."""
     job_id = new_job_id(datetime.now(UTC), secrets.token_hex(3))
     with acquire(place, job_id) as lock:
-        mark_dead(place, lock.taken_over)
+        mark_dead(place, job_id)
         return {
             "published": list(lock.recovery.published),
             "rolled_back": list(lock.recovery.rolled_back),
@@ -96,18 +98,30 @@ def recover_destination(place: Place) -> dict[str, Any]:
 
 
 def clean_destination(place: Place, older_than_days: int) -> dict[str, Any]:
-    """Remove the documents of jobs that ended that long ago; recovery has closed their plans before."""
+    """Remove the documents of jobs that ended that long ago, and data files that nobody committed.
+
+    Recovery has closed all plans before.
+    """
     job_id = new_job_id(datetime.now(UTC), secrets.token_hex(3))
     limit = (datetime.now(UTC) - timedelta(days=older_than_days)).isoformat()
     removed: list[str] = []
     with acquire(place, job_id) as lock:
-        mark_dead(place, lock.taken_over)
+        mark_dead(place, job_id)
+        orphans = find_orphans(place)
+        lock.check()
+        for name in orphans:
+            place.remove(name)
         for status in list_status(place):
             if (status["completed_at"] or status["heartbeat_at"]) < limit and status["status"] not in RUNNING:
                 for name in list(place.list_names(f"{job_folder(status['job_id'])}/")):
                     place.remove(name)
                 removed.append(status["job_id"])
-    return {"removed": removed}
+    return {"removed": removed, "orphans": list(orphans)}
+
+
+def list_tables(place: Place) -> list[str]:
+    """Name the tables that have files."""
+    return sorted({file.table for file in list_data_files(place)})
 
 
 def compact_destination(place: Place, table: str | None) -> dict[str, Any]:
@@ -115,7 +129,7 @@ def compact_destination(place: Place, table: str | None) -> dict[str, Any]:
     job_id = new_job_id(datetime.now(UTC), secrets.token_hex(3))
     merged: list[dict[str, Any]] = []
     with acquire(place, job_id) as lock:
-        mark_dead(place, lock.taken_over)
+        mark_dead(place, job_id)
         for number, merge in enumerate(plan_compaction(place, table)):
             compact(place, job_id, number, lock.epoch, merge, lock.check)
             merged.append({"table": merge.table, "partition": merge.partition, "files": len(merge.inputs)})

@@ -7,7 +7,7 @@ Errors pass to `cli.main`, which makes lines and exit codes of them.
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -98,14 +98,12 @@ def recover(destination: str, as_json: bool) -> None:
 )
 @as_json_flag
 def clean(destination: str, days: int, as_json: bool) -> None:
-    """Remove the documents of old jobs, never tables and never an open plan."""
+    """Remove the documents of old jobs and data files that nobody committed, never an open plan."""
     from al3spark.operations import clean_destination
     from al3spark.store.places import open_place
 
     result = clean_destination(open_place(destination), days)
-    _show(
-        result, as_json, lambda done: [f"documents of {len(done['removed'])} jobs removed", *done["removed"]]
-    )
+    _show(result, as_json, _cleaned)
 
 
 @click.command()
@@ -120,6 +118,34 @@ def compact(destination: str, table: str | None, as_json: bool) -> None:
     _show(compact_destination(open_place(destination), table), as_json, _compacted)
 
 
+@click.command()
+@click.argument("destination")
+@click.option(
+    "--dialect",
+    default="spark",
+    show_default=True,
+    type=click.Choice(("spark", "duckdb")),
+    help="Whose SQL.",
+)
+def views(destination: str, dialect: Literal["spark", "duckdb"]) -> None:
+    """Print SQL that makes a view of each table of DESTINATION, and `current_files`."""
+    from al3spark.operations import list_tables
+    from al3spark.store.places import open_place
+    from al3spark.views import view_statements
+
+    place = open_place(destination)
+    click.echo("\n".join(f"{each};" for each in view_statements(place.uri(""), list_tables(place), dialect)))
+
+
+def _cleaned(result: dict[str, Any]) -> list[str]:
+    return [
+        f"documents of {len(result['removed'])} jobs removed",
+        *(f"  {job}" for job in result["removed"]),
+        f"{len(result['orphans'])} orphans removed",
+        *(f"  {name}" for name in result["orphans"]),
+    ]
+
+
 def _recovered(result: dict[str, Any]) -> list[str]:
     lines = [f"taken over: {job}" for job in result["taken_over"]]
     lines += [f"published: {plan}" for plan in result["published"]]
@@ -132,4 +158,4 @@ def _compacted(result: dict[str, Any]) -> list[str]:
     return [f"{len(merged)} merges", *merged]
 
 
-COMMANDS = (jobs, status, cancel, errors, recover, clean, compact)
+COMMANDS = (jobs, status, cancel, errors, recover, clean, compact, views)

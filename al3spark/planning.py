@@ -19,7 +19,7 @@ from al3spark.spark.pipeline import Fingerprint, fingerprint_files
 from al3spark.spark.reading import WHOLE_BYTES, Failure, as_failure
 from al3spark.spark.splits import InputFile
 from al3spark.spark.tasks import ParseTask
-from al3spark.store.ledger import Ledger
+from al3spark.store.ledger import Ledger, no_ledger
 from al3spark.store.places import Place, StoredFile
 
 TOO_YOUNG = "too young"
@@ -36,6 +36,11 @@ class Skipped:
     reason: str
     duplicate_of: str | None = None
     known: bool = False
+
+    @property
+    def young(self) -> bool:
+        """Whether the file waits for the next run."""
+        return self.reason == TOO_YOUNG
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +95,14 @@ def drop_young(files: Sequence[InputFile], min_age_s: int, now_ns: int) -> Selec
 
 
 def identify_inputs(
-    spark: SparkSession, task: ParseTask, files: Sequence[InputFile], ledger: Ledger, again: bool
+    spark: SparkSession, task: ParseTask, files: Sequence[InputFile], ledger: Ledger | None, again: bool
 ) -> Selection:
     """Open archives, give ids to what needs one before the parse, and drop contents that are known.
 
     Files that are read whole get their id in the parse, unless another file has their size: only then can
-    they be equal.
+    they be equal. Without a ledger nothing is known.
     """
+    ledger = ledger or no_ledger()
     asked = _choose_suspects(files, ledger)
     prints: dict[int, list[Fingerprint]] = {}
     for print_ in fingerprint_files(spark, task, [files[number] for number in asked]):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import Dictionary, load_dictionary
-from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options
+from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest
 from al3spark.errors import RequestError
 from al3spark.planning import Selection, drop_known, drop_young, list_inputs
 from al3spark.spark.tasks import ParseTask
@@ -18,7 +18,6 @@ from al3spark.store.places import Place, open_place
 from al3spark.store.retrying import RetryPlan
 
 PROBE = "_al3spark/probe"
-UNWIRED = ("on_changed", "archive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,12 @@ class Prepared:
     source: Place
     destination: Place
     dictionary: Dictionary
+    archives: tuple[Place | None, Place | None] = (None, None)  # of what succeeded, of what failed
+
+    @property
+    def readable_places(self) -> tuple[Place, ...]:
+        """Where files of earlier jobs can be: the source and the archives."""
+        return (self.source, *(place for place in self.archives if place))
 
     @property
     def parse_task(self) -> ParseTask:
@@ -52,27 +57,19 @@ def prepare(request: BatchRequest, writes: bool = True) -> Prepared:
     dictionary = load_dictionary(*request.options.dictionaries)
     source, destination = open_place(request.source.uri), open_place(request.destination.uri)
     _refuse_overlaps(request, source)
-    _refuse_unwired(request.options)
+    archive = request.options.archive or Archive()
+    archives = tuple(open_place(uri) if uri else None for uri in (archive.succeeded, archive.failed))
     if not request.source.files:
         next(iter(source.list_files(request.source.pattern)), None)
-    if writes:
-        destination.write_document(PROBE, b"")
-        destination.remove(PROBE)
-    return Prepared(request, source, destination, dictionary)
+    for place in (destination, *filter(None, archives)) if writes else ():
+        place.write_document(PROBE, b"")
+        place.remove(PROBE)
+    return Prepared(request, source, destination, dictionary, (archives[0], archives[1]))
 
 
 def preview(prepared: Prepared) -> Selection:
     """Say what a run would read and what it would skip, as far as that shows without reading files."""
     return select_listed(prepared, load_ledger(prepared.destination))
-
-
-def _refuse_unwired(options: Options) -> None:
-    """Raise RequestError for options that do nothing yet."""
-    asked = [name for name in UNWIRED if getattr(options, name) != getattr(Options(), name)]
-    if options.reprocess not in (None, REPROCESS_FAILED):
-        asked.append("reprocess of a job")
-    if asked:
-        raise RequestError(f"not supported yet by this version: {', '.join(asked)}")
 
 
 def _refuse_overlaps(request: BatchRequest, source: Place) -> None:

@@ -1,10 +1,8 @@
-"""Parquet files that are written again: merged when small, without the rows of older versions; and orphans.
+"""Parquet files that are written again: merged when small, or without the rows of older versions.
 
-In: a destination whose lock the caller holds. Out: staged files and the names that they replace, for a plan;
-which files nobody committed; and CURRENT_FILES_SQL, the rule by which queries see committed and current rows.
+In: a destination whose lock the caller holds. Out: staged files and the names that they replace, for a plan.
 Promises: rows keep their job_id and file_id, and none is lost or doubled by a crash: the plan is carried out
-whole or taken back whole. Memory: a few row groups (64 MiB of Arrow each), however large the files. Names end
-in `r<n>`: such a file may hold rows of any job, all others hold rows of the job in their name only.
+whole or taken back whole. Memory: a few row groups (64 MiB of Arrow each), however large the files.
 What readers see meanwhile: a plan publishes before it removes, so that no row is ever missing; between the
 two the rows of a rewritten file are there twice, and no rule on (job_id, file_id) can tell the two apart.
 That lasts milliseconds on a disk for a merge, as long as its plan runs for a replacement, and after a crash
@@ -17,73 +15,34 @@ Leaves to others: when to compact or replace, and the lock.
 
 from __future__ import annotations
 
-import contextlib
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from al3spark.al3.tables import ERRORS_TABLE
-from al3spark.errors import BatchError, StoreError
-from al3spark.store.documents import JOBS, read_document
-from al3spark.store.ledger import FILES_SCHEMA, FILES_TABLE
+from al3spark.datafiles import (
+    DataFile,
+    count_rows,
+    find_rows,
+    group_pairs,
+    list_data_files,
+    open_parquet,
+    read_batches,
+)
+from al3spark.errors import BatchError
+from al3spark.orphans import judge_files
+from al3spark.store.ledger import FILES_TABLE
 from al3spark.store.places import Place
-from al3spark.store.publish import PLAN_NAME, Plan, plan_name, read_plan, run_plan, write_plan
+from al3spark.store.publish import Plan, run_plan, write_plan
 from al3spark.store.staging import StagedFile
-
-Pairs = dict[str, npt.NDArray[np.bytes_]]  # job_id -> its file_ids, sorted
-Fate = Literal["live", "dead", "open"]
 
 TARGET_BYTES = 128 << 20
 ROW_GROUP_BYTES = 64 << 20
-BATCH_ROWS = 1 << 14
 WORKERS = 8
-DATA_FILES = "*/ingest_date=*/part-*.parquet"
-DATA_NAME = re.compile(r"([^/]+)/(ingest_date=[^/]+)/part-(.+)-\d{6,}-([^/-]+)\.parquet")
-# How a plan ended -> what became of what it publishes, and of what it removes.
-FATES: dict[str, tuple[Fate, Fate | None]] = {"published": ("live", "dead"), "rolled_back": ("dead", None)}
-
-# Ranks break ties of rows that a crash or a compaction shows twice, so that each content is there once.
-CURRENT_FILES_SQL = f"""
-WITH versions AS (
-    SELECT file_id, ROW_NUMBER() OVER (PARTITION BY file_path ORDER BY finished_at DESC, job_id DESC) AS age
-    FROM files
-    WHERE status LIKE 'succeeded%' OR duplicate_of IS NOT NULL
-),
-replaced AS (
-    SELECT replaces AS old_id, MAX(finished_at) AS replaced_at
-    FROM files
-    WHERE replaces IS NOT NULL
-    GROUP BY replaces
-),
-committed AS (
-    SELECT files.*, ROW_NUMBER() OVER (
-        PARTITION BY file_id ORDER BY finished_at DESC, job_id DESC, archived_to DESC NULLS LAST
-    ) AS age
-    FROM files
-    WHERE status LIKE 'succeeded%'
-)
-SELECT {", ".join(FILES_SCHEMA.names)}
-FROM committed LEFT JOIN replaced ON file_id = old_id
-WHERE age = 1
-    AND (replaced_at IS NULL OR replaced_at <= finished_at)
-    AND file_id IN (SELECT file_id FROM versions WHERE age = 1)
-"""
-"""The rows of a table or view `files` whose rows in the other tables count now; for Spark and DuckDB alike.
-
-At most one row for each file_id, hence for (job_id, file_id), on which to join. What a path holds is the
-content of the newest of its rows that succeeded or were skipped as `duplicate_of`: a version that failed, or
-whose plan is not published, leaves the one before it current. What some path holds is current, in the newest
-of its ingests that succeeded, unless a later row `replaces` it (names its file_id: a plan removed its rows).
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +64,6 @@ class Rewrite:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class _DataFile:
-    name: str
-    size: int
-    table: str
-    partition: str
-    job_id: str
-    part: str
-
-    def may_hold(self, job_ids: Collection[str]) -> bool:
-        return self.part.startswith("r") or self.job_id in job_ids
-
-
 def plan_compaction(
     place: Place, table: str | None = None, target_bytes: int = TARGET_BYTES, least_files: int = 2
 ) -> tuple[Merge, ...]:
@@ -129,10 +75,10 @@ def plan_compaction(
     merges = []
     small = [
         file
-        for file in _list_data_files(place)
+        for file in list_data_files(place)
         if table in (None, file.table) and file.size < target_bytes / 2
     ]
-    fates = _judge(place, small)
+    fates = judge_files(place, small)
     committed = [file for file in small if fates[file.name] == "live"]
     for (name, partition), files in groupby(committed, lambda file: (file.table, file.partition)):
         for part in _pack(files, target_bytes):
@@ -168,11 +114,11 @@ def stage_merge(place: Place, job_id: str, number: int, merge: Merge) -> StagedF
     """
     schemas, rows = [], 0
     for name in merge.inputs:
-        with _open_parquet(place, name) as parquet:
+        with open_parquet(place, name) as parquet:
             schemas.append(parquet.schema_arrow)
             rows += parquet.metadata.num_rows
     schema = _unify(place, merge.inputs, schemas)
-    batches = (_conform(batch, schema) for name in merge.inputs for batch in _read(place, name))
+    batches = (_conform(batch, schema) for name in merge.inputs for batch in read_batches(place, name))
     return _stage(place, f"{merge.table}/{merge.partition}", job_id, number, 0, schema, batches, rows)
 
 
@@ -190,156 +136,41 @@ def rewrite_without(
     None: everywhere; never in `files`, whose rows stay as history. What is staged already when an error is
     raised is discarded with its job.
     """
-    wanted = _group(pairs)
+    wanted = group_pairs(pairs)
     files = [
         file
-        for file in _list_data_files(place)
+        for file in list_data_files(place)
         if file.table != FILES_TABLE
         and (tables is None or file.table in tables)
         and (ingest_dates is None or file.partition.partition("=")[2] in ingest_dates)
         and file.may_hold(wanted)
     ]
     with ThreadPoolExecutor(WORKERS) as pool:
-        counts = list(pool.map(lambda file: _count_rows(place, file.name, wanted), files))
+        counts = list(pool.map(lambda file: count_rows(place, file.name, wanted), files))
     affected = [(file, rows, gone) for file, (rows, gone) in zip(files, counts, strict=True) if gone]
     staged = []
     for serial, (file, rows, gone) in enumerate(affected):
         if gone < rows:
-            with _open_parquet(place, file.name) as parquet:
+            with open_parquet(place, file.name) as parquet:
                 schema = parquet.schema_arrow
-            kept = (batch.filter(pc.invert(_find(batch, wanted))) for batch in _read(place, file.name))
+            kept = (
+                batch.filter(pc.invert(find_rows(batch, wanted))) for batch in read_batches(place, file.name)
+            )
             folder = f"{file.table}/{file.partition}"
             staged.append(_stage(place, folder, job_id, number, serial, schema, kept, rows - gone))
     removals = tuple(file.name for file, _, _ in affected)
     return Rewrite(tuple(staged), removals, sum(gone for _, _, gone in affected))
 
 
-def find_orphans(place: Place) -> tuple[str, ...]:
-    """Data files that no query may count and no plan will touch, for `clean` to remove; mostly none.
-
-    Only names as this project makes them. A plan on record decides: it was rolled back, or published and has
-    removed the file. Where the plan was cleaned away, the rows decide: not one of them has a `succeeded` row
-    with its (job_id, file_id) in `files` (for `errors`: any row with its job_id). So nothing of an open plan,
-    nothing of `files` on the word of rows, and nothing at all on their word while `files` has no such row.
-    """
-    fates = _judge(place, list(_list_data_files(place)))
-    return tuple(name for name, fate in fates.items() if fate == "dead")
-
-
-def _list_data_files(place: Place) -> Iterator[_DataFile]:
-    for file in place.list_files(DATA_FILES):
-        if found := DATA_NAME.fullmatch(file.name):
-            yield _DataFile(file.name, file.size, *found.groups())
-
-
-def _pack(files: Iterable[_DataFile], target_bytes: int) -> Iterator[list[_DataFile]]:
+def _pack(files: Iterable[DataFile], target_bytes: int) -> Iterator[list[DataFile]]:
     """Cut files, in their order, into lists of at most the target size."""
-    part: list[_DataFile] = []
+    part: list[DataFile] = []
     for file in files:
         if part and sum(each.size for each in part) + file.size > target_bytes:
             yield part
             part = []
         part.append(file)
     yield part
-
-
-def _judge(place: Place, files: Sequence[_DataFile]) -> dict[str, Fate]:
-    """Tell committed files from orphans, by plans and where there is none by rows; see `find_orphans`."""
-    told = _read_fates(place)
-    unknown = [file for file in files if file.name not in told and file.table != FILES_TABLE]
-    known = _load_succeeded(place) if unknown else {}
-    if any(len(ids) for ids in known.values()):
-        with ThreadPoolExecutor(WORKERS) as pool:
-            committed = list(pool.map(lambda file: _is_committed(place, file, known), unknown))
-        told |= {file.name: "dead" for file, fine in zip(unknown, committed, strict=True) if not fine}
-    return {file.name: told.get(file.name, "live") for file in files}
-
-
-def _read_fates(place: Place) -> dict[str, Fate]:
-    """What the plans on record say of the files in them. A name is in the `publish` of one plan at most."""
-    found = [PLAN_NAME.fullmatch(name) for name in place.list_names(f"{JOBS}/")]
-    keys = [(match["job"], int(match["number"])) for match in found if match and not match["rest"]]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        plans = list(pool.map(lambda key: (read_plan(place, *key), _read_outcome(place, *key)), keys))
-    ends: dict[Fate, set[str]] = {"live": set(), "dead": set(), "open": set()}
-    for plan, outcome in plans:
-        if isinstance(plan, Plan):
-            published, removed = FATES.get(outcome, ("open", "open"))
-            ends[published].update(staged.final_name for staged in plan.publish)
-            if removed:
-                ends[removed].update(plan.removals)
-    return {name: fate for fate, names in ends.items() for name in names}  # of two fates the last counts
-
-
-def _read_outcome(place: Place, job_id: str, number: int) -> str:
-    """How a plan ended; '' if it is open, as far as is known."""
-    done = read_document(place, plan_name(job_id, number, ".done"))
-    return str(done.get("outcome", "")) if done else ""
-
-
-def _load_succeeded(place: Place) -> Pairs:
-    """The file_ids that succeeded, for each job that has a row in `files`."""
-
-    def pairs() -> Iterator[tuple[str, str | None]]:
-        columns = ["job_id", "file_id", "status"]
-        for name in place.list_names(f"{FILES_TABLE}/"):
-            for batch in _read(place, name, columns) if name.endswith(".parquet") else ():
-                fine = pc.starts_with(batch["status"], "succeeded")
-                ids = pc.if_else(fine, batch["file_id"], None)
-                yield from zip(batch["job_id"].to_pylist(), ids.to_pylist(), strict=True)
-
-    return _group(pairs())
-
-
-def _group(pairs: Iterable[tuple[str, str | None]]) -> Pairs:
-    ids: dict[str, list[bytes]] = {}
-    for job_id, file_id in pairs:
-        ids.setdefault(job_id, []).extend([file_id.encode()] if file_id else [])
-    return {job_id: np.sort(np.array(ids.pop(job_id), "S")) for job_id in list(ids)}
-
-
-def _is_committed(place: Place, file: _DataFile, known: Pairs) -> bool:
-    if file.table == ERRORS_TABLE:
-        return any(
-            set(batch["job_id"].to_pylist()) & known.keys() for batch in _read(place, file.name, ["job_id"])
-        )
-    return _count_rows(place, file.name, known)[1] > 0
-
-
-def _count_rows(place: Place, name: str, pairs: Pairs) -> tuple[int, int]:
-    """Rows of a file, and how many of them belong to the pairs; reads what the statistics do not rule out."""
-    with _open_parquet(place, name) as parquet:
-        info = parquet.metadata
-        groups = [group for group in range(info.num_row_groups) if _may_hold(info.row_group(group), pairs)]
-        batches = parquet.iter_batches(BATCH_ROWS, groups, ["job_id", "file_id"]) if groups else ()
-        return info.num_rows, sum(_find(batch, pairs).true_count for batch in batches)
-
-
-def _may_hold(group: pq.RowGroupMetaData, pairs: Pairs) -> bool:
-    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
-    limits = [columns[name].statistics for name in ("job_id", "file_id")]
-    (low_job, high_job), (low, high) = (
-        (each.min, each.max) if each and each.has_min_max else ("", "\U0010ffff") for each in limits
-    )
-    return any(
-        low_job <= job_id <= high_job
-        and np.searchsorted(ids, low.encode()) < np.searchsorted(ids, high.encode(), side="right")
-        for job_id, ids in pairs.items()
-    )
-
-
-def _find(batch: pa.RecordBatch, pairs: Pairs) -> pa.BooleanArray:
-    """Which rows belong to the pairs."""
-    found = pa.array(np.zeros(batch.num_rows, bool))
-    encoded = batch["file_id"].dictionary_encode()
-    values = np.array(encoded.dictionary.to_pylist(), "S")
-    for job_id in batch["job_id"].unique().to_pylist():
-        ids = pairs.get(job_id)
-        if ids is not None and len(ids) and len(values):
-            near = np.searchsorted(ids, values).clip(max=len(ids) - 1)
-            hits = pa.array(ids[near] == values).take(encoded.indices).fill_null(False)
-            found = pc.or_(found, pc.and_(hits, pc.equal(batch["job_id"], job_id)))
-    return found
 
 
 def _unify(place: Place, names: Sequence[str], schemas: Sequence[pa.Schema]) -> pa.Schema:
@@ -404,18 +235,3 @@ def _gather(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             waiting, size = [], 0
     if waiting:
         yield pa.Table.from_batches(waiting)
-
-
-def _read(place: Place, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    with _open_parquet(place, name) as parquet:
-        yield from parquet.iter_batches(BATCH_ROWS, columns=columns)
-
-
-@contextlib.contextmanager
-def _open_parquet(place: Place, name: str) -> Iterator[pq.ParquetFile]:
-    """StoreError: it is not Parquet, or damaged."""
-    try:
-        with place.open_stream(name) as stream, pq.ParquetFile(stream) as parquet:
-            yield parquet
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{place.uri(name)}: cannot be read as Parquet") from error

@@ -52,19 +52,6 @@ def test_named_files_overlap_only_where_they_are(tmp_path: Path) -> None:
         ready(Source(str(tmp_path), files=("in/a.al3", "out/b.al3")), tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (Options(reprocess="batch-20260102-abc123"), "reprocess of a job"),
-        (Options(on_changed="replace", log_format="json"), "on_changed"),
-    ],
-)
-def test_an_option_that_does_nothing_yet_is_refused(tmp_path: Path, options: Options, expected: str) -> None:
-    put(tmp_path, {"in/a.al3": al3(1)})
-    with pytest.raises(RequestError, match=f"^not supported yet by this version: {expected}$"):
-        ready(Source(f"{tmp_path}/in"), tmp_path / "out", options)
-
-
 @pytest.mark.spark
 @pytest.mark.usefixtures("spark")
 def test_only_named_files_are_read_and_one_that_is_missing_fails_alone(tmp_path: Path) -> None:

@@ -27,27 +27,49 @@ LAYERS = {
     "al3spark.spark": _FORMAT | _STORE,
     "al3spark.sampling": _FORMAT,
     "al3spark.inspection": _FORMAT | _STORE,
+    "al3spark.views": {"al3spark.store"},
+    "al3spark.datafiles": _STORE,
+    "al3spark.orphans": _FORMAT | _STORE | {"al3spark.datafiles"},
+    "al3spark.rewriting": _STORE | {"al3spark.datafiles", "al3spark.orphans"},
+    "al3spark.turnover": _STORE,
+    "al3spark.archiving": _STORE | {"al3spark.spark"},
     "al3spark.planning": _ENGINE,
-    "al3spark.manifest": _ENGINE | {"al3spark.planning", "al3spark.monitoring"},
+    "al3spark.reprocessing": _ENGINE,
+    "al3spark.manifest": _ENGINE | {"al3spark.planning", "al3spark.monitoring", "al3spark.archiving"},
     "al3spark.monitoring": _STORE,
     "al3spark.reporting": set(),
     "al3spark.preparing": _ENGINE | {"al3spark.planning"},
     "al3spark.judging": _ENGINE | {"al3spark.planning", "al3spark.manifest", "al3spark.monitoring"},
-    "al3spark.batch": _ENGINE
+    "al3spark.chunks": _ENGINE
     | {
-        "al3spark.preparing",
+        "al3spark.archiving",
+        "al3spark.budget",
         "al3spark.judging",
-        "al3spark.planning",
         "al3spark.manifest",
         "al3spark.monitoring",
-        "al3spark.budget",
-        "al3spark.reporting",
+        "al3spark.planning",
+        "al3spark.preparing",
+        "al3spark.rewriting",
+        "al3spark.turnover",
     },
-    "al3spark.rewriting": _FORMAT | _STORE,
-    "al3spark.operations": _STORE | {"al3spark.monitoring", "al3spark.rewriting"},
+    "al3spark.batch": _ENGINE
+    | {
+        "al3spark.archiving",
+        "al3spark.chunks",
+        "al3spark.judging",
+        "al3spark.manifest",
+        "al3spark.monitoring",
+        "al3spark.planning",
+        "al3spark.preparing",
+        "al3spark.reporting",
+        "al3spark.reprocessing",
+        "al3spark.turnover",
+    },
+    "al3spark.operations": _STORE
+    | {"al3spark.datafiles", "al3spark.monitoring", "al3spark.orphans", "al3spark.rewriting"},
     "al3spark.validation": _ENGINE | {"al3spark.planning", "al3spark.batch", "al3spark.reporting"},
     "al3spark.display": {"al3spark.al3.dictionary", "al3spark.planning", "al3spark.reporting"},
-    "al3spark.operator_cli": {"al3spark.display", "al3spark.operations", "al3spark.store"},
+    "al3spark.operator_cli": {"al3spark.display", "al3spark.views", "al3spark.operations", "al3spark.store"},
     "al3spark.cli": _ENGINE
     | {
         "al3spark.options",
@@ -75,8 +97,10 @@ _ARROW = {
     "al3spark.inspection",
     "al3spark.planning",
     "al3spark.manifest",
-    "al3spark.batch",
+    "al3spark.chunks",
+    "al3spark.datafiles",
     "al3spark.operations",
+    "al3spark.orphans",
     "al3spark.rewriting",
 }
 OUTSIDE = {
@@ -87,7 +111,13 @@ OUTSIDE = {
     "numpy": _ARROW,
     "py4j": {"al3spark.spark"},
     "pyarrow": _ARROW,
-    "pyspark": {"al3spark.spark", "al3spark.planning", "al3spark.batch", "al3spark.validation"},
+    "pyspark": {
+        "al3spark.spark",
+        "al3spark.planning",
+        "al3spark.batch",
+        "al3spark.chunks",
+        "al3spark.validation",
+    },
 }
 
 # What the format must not have: files and machines, clocks and chance.

@@ -9,8 +9,17 @@ import pyarrow as pa
 import pytest
 
 from al3spark.al3.totals import FileTotals
+from al3spark.archiving import Moved
 from al3spark.config import BatchRequest, Destination, Options, Source
-from al3spark.manifest import ChunkRecord, JobRecord, compose_manifest, make_file_rows, make_skip_rows
+from al3spark.manifest import (
+    ChunkRecord,
+    JobRecord,
+    Links,
+    choose_skips,
+    compose_manifest,
+    make_file_rows,
+    make_skip_rows,
+)
 from al3spark.planning import Selection, Skipped
 from al3spark.spark.pipeline import StagedTable
 from al3spark.spark.splits import InputFile
@@ -34,7 +43,7 @@ def ended(name: str, **more: Any) -> FileTotals:
 def file_rows(*totals: FileTotals, attempts: int = 1) -> pa.Table:
     """Rows of files that were parsed."""
     files = [file(each.path.removeprefix("/in/")) for each in totals]
-    return make_file_rows(JOB, files, {each.path: each for each in totals}, BEGAN, ENDED, attempts)
+    return make_file_rows(JOB, files, {each.path: each for each in totals}, BEGAN, ENDED, attempts, Links())
 
 
 def record(*totals: FileTotals, number: int = 0, **more: Any) -> ChunkRecord:
@@ -44,7 +53,7 @@ def record(*totals: FileTotals, number: int = 0, **more: Any) -> ChunkRecord:
 def manifest(selection: Selection = NOTHING, *records: ChunkRecord) -> dict[str, Any]:
     request = BatchRequest(Source("/in"), Destination("/out"), Options(ingest_date=date(2026, 1, 2)))
     return compose_manifest(
-        JobRecord(JOB, request, "0123456789abcdef", "4.3.0", 2, BEGAN), selection, records, ENDED
+        JobRecord(JOB, request, "0123456789abcdef", "4.3.0", 2, BEGAN), selection, records, ENDED, Moved()
     )
 
 
@@ -124,15 +133,11 @@ def test_a_file_that_was_never_read_has_no_id() -> None:
     assert file_rows(replace(GONE, file_id=""))["file_id"].to_pylist() == [None]
 
 
-def test_a_chunk_knows_the_contents_that_it_published() -> None:
-    assert record(FINE, FAULTY, BAD, GONE).contents == {"id-fine": "/in/fine", "id-faulty": "/in/faulty"}
-
-
 # Rows of files that were not
 
 
 def skip_rows(selection: Selection, *records: ChunkRecord) -> list[tuple[Any, ...]]:
-    rows = make_skip_rows(JOB, selection, records, BEGAN, ENDED)
+    rows = make_skip_rows(JOB, choose_skips(selection, records), BEGAN, ENDED, Links())
     assert rows.schema == FILES_SCHEMA
     names = ("file_path", "status", "reason", "duplicate_of", "version")
     return list(zip(*(rows[name].to_pylist() for name in names), strict=True))

@@ -6,6 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from al3spark.cli import main
@@ -94,8 +97,8 @@ def test_only_a_running_job_can_be_cancelled(place: Place) -> None:
 
 def test_clean_removes_documents_of_old_jobs_only(place: Place) -> None:
     leave_status(place, "batch-20260102-abc123", "completed")
-    assert clean_destination(place, 1) == {"removed": []}
-    assert clean_destination(place, 0) == {"removed": ["batch-20260102-abc123"]}
+    assert clean_destination(place, 1) == {"removed": [], "orphans": []}
+    assert clean_destination(place, 0) == {"removed": ["batch-20260102-abc123"], "orphans": []}
     assert read_status(place, "batch-20260102-abc123") is None
 
 
@@ -183,3 +186,52 @@ def test_file_that_kills_its_worker_costs_only_itself(tmp_path: Path) -> None:
     (failed,) = manifest["failed_files"]
     assert failed["file"].endswith("poison.al3")
     assert failed["reason"] == "FILE_CRASHED_WORKER: its parser died: exit code 77"
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("dialect", ["spark", "duckdb"])
+def test_views_of_a_destination_are_sql_that_runs(
+    dialect: str, tmp_path: Path, spark: "SparkSession", capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "it's here"
+    ingest(put(tmp_path / "in", {"a.al3": al3(1, 2), "b.al3": b"no AL3 at all"}), folder)
+    put(tmp_path / "in", {"a.al3": al3(3)})
+    ingest(tmp_path / "in", folder)
+    with pytest.raises(SystemExit):
+        main(["views", str(folder), "--dialect", dialect])
+    statements = [each for each in capsys.readouterr().out.split(";\n") if each]
+    columns = "policy_number, ingest_date IS NOT NULL"
+    query = f"SELECT {columns} FROM policies JOIN current_files USING (job_id, file_id)"
+    if dialect == "spark":
+        for each in statements:
+            spark.sql(each)
+        found = [tuple(row) for row in spark.sql(query).collect()]
+    else:
+        with duckdb.connect() as session:
+            for each in statements:
+                session.execute(each)
+            found = session.execute(query).fetchall()
+    assert found == [("P0000003", True)]
+    assert len(statements) == len(list(folder.glob("[a-z]*"))) + 1
+
+
+@pytest.mark.spark
+def test_clean_removes_what_nobody_committed(
+    tmp_path: Path, spark: "SparkSession", capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest(put(tmp_path / "in", {"a.al3": al3(1)}), tmp_path / "out")
+    (file,) = tmp_path.glob("out/policies/*/*.parquet")
+    rows = pq.ParquetFile(file).read()
+    at = rows.column_names.index("job_id")
+    alien = rows.set_column(at, rows.field(at), pa.array(["batch-20260102-ffffff"] * rows.num_rows))
+    orphan = file.with_name("part-batch-20260102-ffffff-000000-00000.parquet")
+    pq.write_table(alien, orphan)
+    with pytest.raises(SystemExit):
+        main(["clean", str(tmp_path / "out"), "--older-than", "1"])
+    name = orphan.relative_to(tmp_path / "out")
+    assert capsys.readouterr().out.splitlines() == [
+        "documents of 0 jobs removed",
+        "1 orphans removed",
+        f"  {name}",
+    ]
+    assert (file.exists(), orphan.exists()) == (True, False)

@@ -1,21 +1,18 @@
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from al3spark.errors import BatchError, StoreError
+from al3spark.orphans import find_orphans
 from al3spark.rewriting import (
-    CURRENT_FILES_SQL,
     Merge,
     Rewrite,
     compact,
-    find_orphans,
     plan_compaction,
     rewrite_without,
     stage_merge,
@@ -24,121 +21,29 @@ from al3spark.store.ledger import FILES_SCHEMA, load_ledger
 from al3spark.store.places import Place, open_place
 from al3spark.store.publish import Plan, recover, run_plan, write_plan
 from al3spark.store.staging import StagedFile
-
-ROOT = Path(__file__).parent.parent
-SCHEMA = pa.schema(
-    [
-        pa.field("job_id", pa.string(), nullable=False),
-        pa.field("file_id", pa.string()),
-        ("record_offset", pa.int64()),
-        ("name", pa.string()),
-    ]
+from tests.tables import (
+    DAY,
+    ROOT,
+    SCHEMA,
+    A,
+    B,
+    C,
+    D,
+    compact_all,
+    forget_plans,
+    ingest,
+    ledger_of,
+    leftovers,
+    load,
+    load_metadata,
+    names,
+    publish,
+    read,
+    read_sorted,
+    rows_of,
+    size_of,
+    stage,
 )
-DAY = "ingest_date=2026-01-02"
-A, B, C, D = (letter * 32 for letter in "abcd")
-
-Row = tuple[Any, ...]
-
-
-def rows_of(*pairs: tuple[str, str | None], schema: pa.Schema = SCHEMA, each: int = 2) -> pa.Table:
-    """`each` rows of each (job_id, file_id); values of further columns tell them apart."""
-    rows = [(job_id, file_id, number) for job_id, file_id in pairs for number in range(each)]
-    values = [
-        {"job_id": job_id, "file_id": file_id, "record_offset": number, "name": f"{file_id}-{number}"}
-        for job_id, file_id, number in rows
-    ]
-    return pa.Table.from_pylist(values, schema)
-
-
-def ledger_of(job_id: str, *file_ids: str, status: str = "succeeded") -> pa.Table:
-    rows = [
-        {
-            "job_id": job_id,
-            "file_path": f"/in/{each}",
-            "file_id": each,
-            "status": status,
-            "size": 1,
-            "version": "1",
-        }
-        for each in file_ids
-    ]
-    return pa.Table.from_pylist(rows, FILES_SCHEMA)
-
-
-def stage(place: Place, job_id: str, number: int, name: str, rows: pa.Table) -> StagedFile:
-    with place.stage(name, job_id, number, 0) as file:
-        with pq.ParquetWriter(file, rows.schema, compression="zstd") as parquet:
-            parquet.write_table(rows)
-        return file.finish()
-
-
-def publish(
-    place: Place, job_id: str, number: int, tables: Mapping[str, pa.Table], removals: Sequence[str] = ()
-) -> Plan:
-    """Publish one file for each folder `<table>/<partition>`, as a batch does."""
-    staged = tuple(
-        stage(place, job_id, number, f"{folder}/part-{job_id}-{number:06}-00000.parquet", rows)
-        for folder, rows in tables.items()
-    )
-    plan = Plan(job_id, number, 1, staged, tuple(removals))
-    write_plan(place, plan)
-    assert run_plan(place, plan) == "published"
-    return plan
-
-
-def ingest(place: Place, job_id: str, *file_ids: str, number: int = 0) -> Plan:
-    """A chunk with two tables, and its rows of `files`."""
-    pairs = [(job_id, file_id) for file_id in file_ids]
-    tables = {
-        f"policies/{DAY}": rows_of(*pairs),
-        f"vehicles/{DAY}": rows_of(*pairs, each=3),
-        f"files/{DAY}": ledger_of(job_id, *file_ids),
-    }
-    return publish(place, job_id, number, tables)
-
-
-def names(place: Place, prefix: str = "") -> list[str]:
-    return [file.name for file in place.list_files() if file.name.startswith(prefix)]
-
-
-def load(place: Place, name: str) -> pa.Table:
-    with place.open_stream(name) as stream, pq.ParquetFile(stream) as parquet:
-        return parquet.read()
-
-
-def load_metadata(place: Place, name: str) -> pq.FileMetaData:
-    with place.open_stream(name) as stream, pq.ParquetFile(stream) as parquet:
-        return parquet.metadata
-
-
-def size_of(place: Place, name: str) -> int:
-    found = place.find(name)
-    assert found
-    return found.size
-
-
-def read(place: Place, table: str) -> list[Row]:
-    """All rows that are there, in the order of the files."""
-    return [
-        tuple(row.values()) for name in names(place, f"{table}/") for row in load(place, name).to_pylist()
-    ]
-
-
-def read_sorted(place: Place) -> dict[str, list[str]]:
-    """All rows of all tables, as text in order: equal for equal sets of rows."""
-    return {table: sorted(map(repr, read(place, table))) for table in ("policies", "vehicles", "files")}
-
-
-def leftovers(place: Place) -> list[str]:
-    return list(place.list_names("_al3spark/staging/"))
-
-
-def compact_all(place: Place, job_id: str, table: str | None = None) -> list[str]:
-    merges = plan_compaction(place, table)
-    return [
-        compact(place, job_id, number, 1, merge, lambda: None).final_name
-        for number, merge in enumerate(merges)
-    ]
 
 
 @pytest.fixture
@@ -466,124 +371,6 @@ def test_rows_in_the_middle_of_several_row_groups_are_left_out(place: Place) -> 
     assert kept["file_id"].unique().to_pylist() == [A, D]
 
 
-# Orphans
-
-
-def forget_plans(place: Place) -> None:
-    """As cleaning does with jobs of long ago."""
-    for name in list(place.list_names("_al3spark/jobs/")):
-        place.remove(name)
-
-
-def add_orphan(place: Place, job_id: str, rows: pa.Table, table: str = "policies") -> str:
-    """A file that is visible although no plan published it."""
-    name = f"{table}/{DAY}/part-{job_id}-000007-00000.parquet"
-    assert place.publish(stage(place, job_id, 7, name, rows))
-    return name
-
-
-def test_published_files_are_no_orphans(place: Place) -> None:
-    ingest(place, "job-a", A)
-    ingest(place, "job-b", B)
-    compact_all(place, "job-z")
-    assert find_orphans(place) == ()
-
-
-def test_published_files_are_no_orphans_when_their_plans_are_cleaned_away(place: Place) -> None:
-    ingest(place, "job-a", A)
-    ingest(place, "job-b", B)
-    ingest(place, "job-c", C)
-    compact_all(place, "job-z")
-    ingest(place, "job-d", D)
-    forget_plans(place)
-    assert find_orphans(place) == ()
-
-
-def test_file_whose_rows_are_not_in_the_ledger_is_an_orphan(place: Place) -> None:
-    ingest(place, "job-a", A)
-    forget_plans(place)
-    orphans = (
-        add_orphan(place, "job-a", rows_of(("job-a", B))),
-        add_orphan(place, "job-b", rows_of(("job-b", A))),
-    )
-    assert find_orphans(place) == orphans
-
-
-def test_rows_of_a_file_that_failed_are_orphans(place: Place) -> None:
-    publish(place, "job-a", 0, {f"files/{DAY}": ledger_of("job-a", A)})
-    publish(place, "job-a", 1, {f"files/{DAY}": ledger_of("job-a", B, status="failed")})
-    forget_plans(place)
-    assert find_orphans(place) == ()
-    name = add_orphan(place, "job-a", rows_of(("job-a", B)))
-    assert find_orphans(place) == (name,)
-
-
-def test_one_committed_row_keeps_a_file(place: Place) -> None:
-    ingest(place, "job-a", A)
-    add_orphan(place, "job-a", rows_of(("job-a", B), ("job-a", C), ("job-a", A)))
-    assert find_orphans(place) == ()
-
-
-def test_rows_with_faults_are_committed(place: Place) -> None:
-    ingest(place, "job-b", B)
-    publish(place, "job-a", 0, {f"files/{DAY}": ledger_of("job-a", A, status="succeeded_with_faults")})
-    add_orphan(place, "job-a", rows_of(("job-a", A)))
-    assert find_orphans(place) == ()
-
-
-def test_errors_of_a_job_in_the_ledger_stay_whatever_became_of_its_files(place: Place) -> None:
-    ingest(place, "job-a", A)
-    publish(place, "job-b", 0, {f"files/{DAY}": ledger_of("job-b", B, status="failed")})
-    add_orphan(place, "job-b", rows_of(("job-b", None)), "errors")
-    orphan = add_orphan(place, "job-c", rows_of(("job-c", None)), "errors")
-    assert find_orphans(place) == (orphan,)
-
-
-def test_files_of_an_open_plan_are_no_orphans(place: Place) -> None:
-    ingest(place, "job-a", A)
-    name = f"policies/{DAY}/part-job-b-000000-00000.parquet"
-    plan = Plan("job-b", 0, 1, (stage(place, "job-b", 0, name, rows_of(("job-b", B))),))
-    write_plan(place, plan)
-    place.publish(plan.publish[0])
-    assert find_orphans(place) == ()
-
-
-def test_what_a_rolled_back_plan_left_is_an_orphan_even_if_its_rows_came_later(place: Place) -> None:
-    name = f"policies/{DAY}/part-job-a-000000-00000.parquet"
-    lost = Plan("job-a", 0, 1, (stage(place, "job-a", 0, name, rows_of(("job-a", A))),))
-    write_plan(place, lost)
-    place.discard(lost.publish[0])
-    assert run_plan(place, lost) == "rolled_back"
-    ingest(place, "job-a", A, number=1)
-    place.publish(stage(place, "job-a", 0, name, rows_of(("job-a", A))))
-    assert find_orphans(place) == (name,)
-
-
-def test_what_a_published_plan_removed_is_an_orphan_when_it_is_back(place: Place) -> None:
-    ingest(place, "job-a", A)
-    ingest(place, "job-b", B)
-    compact_all(place, "job-z")
-    name = f"files/{DAY}/part-job-a-000000-00000.parquet"
-    place.publish(stage(place, "job-a", 0, name, ledger_of("job-a", A)))
-    assert find_orphans(place) == (name,)
-
-
-def test_nothing_is_an_orphan_where_the_ledger_is_lost(place: Place) -> None:
-    ingest(place, "job-a", A)
-    ingest(place, "job-b", B)
-    forget_plans(place)
-    for name in names(place, "files/"):
-        place.remove(name)
-    assert find_orphans(place) == ()
-
-
-def test_files_that_are_not_of_this_project_are_no_orphans(place: Place, tmp_path: Path) -> None:
-    ingest(place, "job-a", A)
-    pq.write_table(rows_of(("job-b", B)), tmp_path / "policies" / DAY / "mine.parquet")
-    (tmp_path / "policies" / "part-job-b-000000-00000.parquet").write_bytes(b"not in a partition")
-    assert find_orphans(place) == ()
-
-
 # Kills
 
 # A process that knows Arrow but has no threads yet: its forks are cheap, and sound.
@@ -694,160 +481,3 @@ def test_replacement_killed_at_any_step_is_there_or_not_there(
     recover(place, keep="job-z")
     assert read_sorted(place) == (kept if planned else before)
     assert leftovers(place) == []
-
-
-# The rule for queries
-
-
-def fact(
-    at: int, job_id: str, path: str, file_id: str | None, status: str = "succeeded", **more: str
-) -> dict[str, object]:
-    """A row of `files` that was finished at a second."""
-    finished = datetime(2026, 1, 2, 0, 0, at, tzinfo=UTC)
-    return {
-        "job_id": job_id,
-        "file_path": path,
-        "file_id": file_id,
-        "status": status,
-        "finished_at": finished,
-        **more,
-    }
-
-
-# What is in `files`, and the (job_id, file_id, file_path) that are current. Every case has paths and contents
-# of its own, so that all can be in one table.
-CASES: dict[str, tuple[list[dict[str, object]], set[tuple[str, str, str]]]] = {
-    "files that succeeded are current": (
-        [fact(1, "j1", "a/x", "a1"), fact(1, "j1", "a/y", "a2", "succeeded_with_faults")],
-        {("j1", "a1", "a/x"), ("j1", "a2", "a/y")},
-    ),
-    "failed and skipped files are not": (
-        [fact(1, "j1", "b/x", "b1", "failed"), fact(1, "j1", "b/y.zip", None, "skipped", reason="archive")],
-        set(),
-    ),
-    "the newest version of a path is current, whatever the order of rows": (
-        [fact(2, "j2", "c/x", "c2"), fact(3, "j3", "c/x", "c3"), fact(1, "j1", "c/x", "c1")],
-        {("j3", "c3", "c/x")},
-    ),
-    "a version that failed leaves the one before it current": (
-        [
-            fact(1, "j1", "d/x", "d1"),
-            fact(2, "j2", "d/x", "d2", "failed"),
-            fact(3, "j3", "d/x", None, "failed"),
-        ],
-        {("j1", "d1", "d/x")},
-    ),
-    "a duplicate adds nothing": (
-        [fact(1, "j1", "e/x", "e1"), fact(2, "j2", "e/y", "e1", "skipped", duplicate_of="e/x")],
-        {("j1", "e1", "e/x")},
-    ),
-    "a content stays current while another path holds it": (
-        [
-            fact(1, "j1", "f/x", "f1"),
-            fact(2, "j2", "f/y", "f1", "skipped", duplicate_of="f/x"),
-            fact(3, "j3", "f/x", "f2"),
-        ],
-        {("j1", "f1", "f/x"), ("j3", "f2", "f/x")},
-    ),
-    "a path whose content became that of another path has no current version of its own": (
-        [
-            fact(1, "j1", "g/x", "g1"),
-            fact(1, "j1", "g/y", "g2"),
-            fact(2, "j2", "g/x", "g2", "skipped", duplicate_of="g/y"),
-        ],
-        {("j1", "g2", "g/y")},
-    ),
-    "a path that went back to its first content has that as current": (
-        [
-            fact(1, "j1", "h/x", "h1"),
-            fact(2, "j2", "h/x", "h2"),
-            fact(3, "j3", "h/x", "h1", "skipped", duplicate_of="h/x"),
-        ],
-        {("j1", "h1", "h/x")},
-    ),
-    "a version that was replaced is not current, even if another path holds it": (
-        [
-            fact(1, "j1", "i/x", "i1"),
-            fact(2, "j2", "i/y", "i1", "skipped", duplicate_of="i/x"),
-            fact(3, "j3", "i/x", "i2", replaces="i1"),
-        ],
-        {("j3", "i2", "i/x")},
-    ),
-    "a file that was processed again is current in the later job only": (
-        [fact(1, "j1", "k/x", "k1"), fact(2, "j2", "k/x", "k1", replaces="k1")],
-        {("j2", "k1", "k/x")},
-    ),
-    "a content that came back after it was replaced is current again": (
-        [
-            fact(1, "j1", "l/x", "l1"),
-            fact(2, "j2", "l/x", "l2", replaces="l1"),
-            fact(3, "j3", "l/x", "l1", replaces="l2"),
-        ],
-        {("j3", "l1", "l/x")},
-    ),
-    "a file that failed when it was processed again is gone": (
-        [fact(1, "j1", "m/x", "m1"), fact(2, "j2", "m/x", None, "failed", replaces="m1")],
-        set(),
-    ),
-    "a content that two jobs ingested is current once": (
-        [fact(1, "j1", "n/x", "n1"), fact(2, "j2", "n/y", "n1")],
-        {("j2", "n1", "n/y")},
-    ),
-    "rows that a compaction shows twice count once": (
-        [fact(1, "j1", "o/x", "o1"), fact(1, "j1", "o/x", "o1"), fact(1, "j1", "o/y", "o2")],
-        {("j1", "o1", "o/x"), ("j1", "o2", "o/y")},
-    ),
-}
-
-
-@pytest.fixture
-def query() -> Callable[[Path, str], list[Row]]:
-    """query(parquet file of `files`, what to select from `current_files`), by DuckDB."""
-    duckdb = pytest.importorskip("duckdb")
-
-    def run(path: Path, what: str) -> list[Row]:
-        with duckdb.connect() as session:
-            session.execute(
-                f"CREATE VIEW files AS SELECT * FROM read_parquet('{path}', hive_partitioning = true)"
-            )
-            session.execute(f"CREATE VIEW current_files AS {CURRENT_FILES_SQL}")
-            return list(session.execute(f"SELECT {what} FROM current_files").fetchall())
-
-    return run
-
-
-@pytest.mark.parametrize(("facts", "expected"), CASES.values(), ids=CASES.keys())
-def test_current_files_by_duckdb(
-    tmp_path: Path,
-    query: Callable[[Path, str], list[Row]],
-    facts: list[dict[str, object]],
-    expected: set[tuple[str, str, str]],
-) -> None:
-    (tmp_path / DAY).mkdir()
-    pq.write_table(pa.Table.from_pylist(facts, FILES_SCHEMA), tmp_path / DAY / "part.parquet")
-    found = query(tmp_path / DAY / "part.parquet", "job_id, file_id, file_path")
-    assert sorted(found) == sorted(expected)
-
-
-def test_current_files_know_where_a_source_was_moved(
-    tmp_path: Path, query: Callable[[Path, str], list[Row]]
-) -> None:
-    facts = [fact(1, "j1", "x", "1", archived_to="done/x"), fact(1, "j1", "x", "1")]
-    for number, rows in enumerate((facts, facts[::-1])):
-        pq.write_table(pa.Table.from_pylist(rows, FILES_SCHEMA), tmp_path / f"{number}.parquet")
-        assert query(tmp_path / f"{number}.parquet", "archived_to") == [("done/x",)]
-
-
-@pytest.mark.spark
-def test_current_files_by_spark(tmp_path: Path, spark: Any) -> None:
-    facts = [fact for facts, _ in CASES.values() for fact in facts]
-    (tmp_path / "files" / DAY).mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(facts, FILES_SCHEMA), tmp_path / "files" / DAY / "part.parquet")
-    spark.read.parquet(str(tmp_path / "files")).createOrReplaceTempView("files")
-    found = spark.sql(CURRENT_FILES_SQL)
-    assert found.columns == FILES_SCHEMA.names
-    assert {(row["job_id"], row["file_id"], row["file_path"]) for row in found.collect()} == {
-        pair for _, expected in CASES.values() for pair in expected
-    }
-    assert found.count() == sum(len(expected) for _, expected in CASES.values())
-    spark.catalog.dropTempView("files")

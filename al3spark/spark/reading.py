@@ -18,7 +18,7 @@ from al3spark.al3.archives import Limits, UnreadableError, iter_members
 from al3spark.al3.squeeze import Form, FormScan, detect_form
 from al3spark.errors import FileChangedError, StoreError
 from al3spark.spark.splits import InputFile
-from al3spark.store.places import Place
+from al3spark.store.places import Readable
 from al3spark.store.retrying import Patience
 
 WHOLE_BYTES = 32 << 20
@@ -100,7 +100,7 @@ def as_failure(error: StoreError | UnreadableError) -> Failure:
 
 
 def read_files(
-    place: Place, files: Sequence[InputFile], limits: Limits, window: int, patience: Patience
+    place: Readable, files: Sequence[InputFile], limits: Limits, window: int, patience: Patience
 ) -> Iterator[tuple[InputFile, OpenFile | Failure]]:
     """Give the files in order, plain small ones read ahead; take the windows of one before the next."""
     for archived, run in groupby(files, key=lambda file: file.name if file.member else ""):
@@ -110,7 +110,7 @@ def read_files(
             yield from _read_ahead(place, list(run), window, patience)
 
 
-def stream(place: Place, file: InputFile, window: int, patience: Patience) -> Iterator[bytes]:
+def stream(place: Readable, file: InputFile, window: int, patience: Patience) -> Iterator[bytes]:
     """Read a plain file window by window."""
     for offset in range(0, file.size, window):
         size = min(window, file.size - offset)
@@ -118,7 +118,7 @@ def stream(place: Place, file: InputFile, window: int, patience: Patience) -> It
 
 
 def _read_ahead(
-    place: Place, files: Sequence[InputFile], window: int, patience: Patience
+    place: Readable, files: Sequence[InputFile], window: int, patience: Patience
 ) -> Iterator[tuple[InputFile, OpenFile | Failure]]:
     """Keep several files on their way, within a bound of files and bytes."""
     coming: deque[tuple[InputFile, Future[OpenFile | Failure]]] = deque()
@@ -138,7 +138,7 @@ def _read_ahead(
             readers.shutdown(cancel_futures=True)
 
 
-def _read_plain(place: Place, file: InputFile, window: int, patience: Patience) -> OpenFile | Failure:
+def _read_plain(place: Readable, file: InputFile, window: int, patience: Patience) -> OpenFile | Failure:
     if file.failure:
         return Failure(*file.failure)
     if file.size > WHOLE_BYTES:
@@ -153,7 +153,7 @@ def _read_plain(place: Place, file: InputFile, window: int, patience: Patience) 
 
 
 def _read_members(
-    place: Place, files: Sequence[InputFile], limits: Limits, window: int, patience: Patience
+    place: Readable, files: Sequence[InputFile], limits: Limits, window: int, patience: Patience
 ) -> Iterator[tuple[InputFile, OpenFile | Failure]]:
     """Read members of one archive in one walk."""
     wanted = {file.member: file for file in files if not file.failure}

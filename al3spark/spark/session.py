@@ -19,8 +19,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
+from py4j.protocol import Py4JJavaError
 from pyspark import InheritableThread, SparkContext
 from pyspark.sql import SparkSession
 
@@ -157,6 +158,26 @@ def watch_tasks(spark: SparkSession, name: str, tasks: int, tell: Callable[[floa
     finally:
         done.set()
         poller.join()
+
+
+def count_task_seconds(spark: SparkSession, name: str) -> float | None:
+    """How long the tasks of a job group ran, all together; None where Spark does not tell (Connect)."""
+    if not hasattr(spark, "_jsc"):
+        return None
+    context = spark.sparkContext
+    tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
+    infos = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(name)]
+    stages = {stage for info in infos if info for stage in info.stageIds}
+    with suppress(Exception):  # no public interface: what it costs is a figure
+        return sum(_run_time(store, stage) for stage in stages) / 1000
+    return None
+
+
+def _run_time(store: Any, stage: int) -> int:
+    """Of the last attempt of a stage, in ms; 0 if it was skipped or forgotten."""
+    with suppress(Py4JJavaError):
+        return int(store.lastStageAttempt(stage).executorRunTime())
+    return 0
 
 
 def is_cancelled(error: Exception) -> bool:

@@ -21,7 +21,7 @@ from al3spark.al3.totals import FileTotals
 from al3spark.errors import StoreError
 from al3spark.spark.reading import Failure, as_failure, read_files, scan, stream
 from al3spark.spark.splits import InputFile, Split
-from al3spark.store.places import Place
+from al3spark.store.places import Readable
 from al3spark.store.retrying import Patience, RetryPlan
 
 Batches = Iterator[pa.RecordBatch]
@@ -61,7 +61,7 @@ _FINGERPRINT_SCHEMA = pa.schema(
 class ParseTask:
     """Everything that a parse task needs to know."""
 
-    place: Place
+    place: Readable
     dictionary: Dictionary
     pivot: int
     window: int

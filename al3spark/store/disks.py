@@ -13,10 +13,11 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from al3spark.errors import FileChangedError, StoreError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ATTEMPTS = 3
+COPY_BUFFER = 1 << 20
 RETRYABLE = {
     errno.EIO,
     errno.EAGAIN,
@@ -152,6 +154,54 @@ def create_document(target: Path, data: bytes, temporaries: Path) -> bool:
         return True
 
     return insist(create)
+
+
+def move_file(source: Path, target: Path, version: str) -> bool:
+    """Rename a file, whatever is at `target`; False: it is a link, or the two are on different disks.
+
+    FileChangedError: it is not `version`. It is looked at after the rename, so that a file which is replaced
+    at this very moment is never taken for the old one; it goes back then, unless there is another already.
+    """
+
+    def move() -> bool:
+        make_folder(target.parent)
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                return False
+            raise
+        sync_folder(target.parent)
+        return True
+
+    with WatchedFile(source, version):
+        pass
+    if source.is_symlink() or not insist(move):
+        return False
+    try:
+        with WatchedFile(target, version):
+            return True
+    except FileChangedError:
+        with contextlib.suppress(FileExistsError):
+            os.link(target, source)
+            target.unlink()
+        raise
+
+
+def copy_file(stream: BinaryIO, target: Path, temporaries: Path) -> None:
+    """Put the rest of a stream under a name, at once and synced; it replaces what is there."""
+    make_folder(temporaries)
+    temporary = temporaries / uuid.uuid4().hex
+    try:
+        with temporary.open("xb") as file:
+            shutil.copyfileobj(stream, file, COPY_BUFFER)
+            file.flush()
+            os.fsync(file.fileno())
+        make_folder(target.parent)
+        temporary.replace(target)
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_file(target: Path, root: Path) -> None:

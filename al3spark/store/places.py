@@ -41,11 +41,24 @@ class StoredFile:
     version: str
 
 
-class Place(Protocol):
-    """What can be done with a source or a destination."""
+class Readable(Protocol):
+    """What it takes to read files whose names and versions are known."""
 
     def uri(self, name: str) -> str:
         """The file as people write it, always valid text: for messages and for the `file_path` columns."""
+
+    def read_range(self, name: str, offset: int, length: int, version: str) -> bytes:
+        """`length` bytes from `offset`, fewer only at the end of the file.
+
+        FileChangedError: the file is not `version` any more, or gone.
+        """
+
+    def open_stream(self, name: str, version: str | None = None) -> BinaryIO:
+        """A seekable stream; each read raises FileChangedError once the file is not `version` any more."""
+
+
+class Place(Readable, Protocol):
+    """What can be done with a source or a destination."""
 
     def overlaps(self, other: Place) -> bool:
         """Whether a file of the one place can be a file of the other."""
@@ -67,15 +80,6 @@ class Place(Protocol):
     def read(self, name: str) -> bytes | None:
         """A small file, whole; None if it does not exist."""
 
-    def read_range(self, name: str, offset: int, length: int, version: str) -> bytes:
-        """`length` bytes from `offset`, fewer only at the end of the file.
-
-        FileChangedError: the file is not `version` any more, or gone.
-        """
-
-    def open_stream(self, name: str, version: str | None = None) -> BinaryIO:
-        """A seekable stream; each read raises FileChangedError once the file is not `version` any more."""
-
     def write_document(self, name: str, data: bytes) -> None:
         """Create or replace a small file at once; readers never see half of it."""
 
@@ -84,6 +88,13 @@ class Place(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file; fine if it is gone already."""
+
+    def adopt(self, name: str, other: Place, other_name: str, version: str) -> None:
+        """Move a file of another place here; what has the name already is replaced.
+
+        It is never half there, and gone there only when it is whole here. FileChangedError: it is not
+        `version` any more, and stays where it is.
+        """
 
     def stage(self, final_name: str, job_id: str, chunk: int, attempt: int) -> StagedWriter:
         """Begin a file that nobody sees until it is published."""
@@ -213,6 +224,17 @@ class _LocalPlace:
         path = self._path(name)
         with disk_errors(path):
             disks.remove_file(path, Path(self.root))
+
+    def adopt(self, name: str, other: Place, other_name: str, version: str) -> None:
+        target = self._path(name)
+        with disk_errors(target):
+            if isinstance(other, _LocalPlace) and disks.move_file(other._path(other_name), target, version):
+                return
+            with other.open_stream(other_name, version) as stream:
+                disks.copy_file(stream, target, Path(self.root, TEMPORARIES))
+        now = other.find(other_name)
+        if now and now.version == version:
+            other.remove(other_name)
 
     def stage(self, final_name: str, job_id: str, chunk: int, attempt: int) -> StagedWriter:
         token = staging.new_token(final_name, job_id, chunk, attempt)

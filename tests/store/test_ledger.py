@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from al3spark.errors import StoreError
-from al3spark.store.ledger import FILES_SCHEMA, Ledger, load_ledger, no_ledger
+from al3spark.store.ledger import FILES_SCHEMA, Held, Ledger, load_ledger, no_ledger
 from al3spark.store.places import Place, open_place
 
 A, B, C = "a" * 32, "0123456789abcdef" * 2, "c" * 32
@@ -112,6 +112,56 @@ def test_paths_are_found_in_every_row_group(place: Place) -> None:
     assert load_ledger(place).paths_of([*reversed(ids), "f" * 32]) == [
         f"/in/{n}" for n in reversed(range(1000))
     ] + [None]
+
+
+def test_only_the_last_version_of_a_path_is_known(place: Place) -> None:
+    write(place, "1", row("/in/a", file_id=A), row("/in/a", day=2, file_id=B, version="v2"))
+    ledger = load_ledger(place)
+    assert known(ledger, ("/in/a", 100, "v1"), ("/in/a", 100, "v2")) == [None, "succeeded"]
+    assert ledger.paths_of([A, B]) == ["/in/a", "/in/a"]
+
+
+def test_a_path_holds_its_newest_content_that_is_there(place: Place) -> None:
+    write(
+        place,
+        "1",
+        row("/in/a", file_id=A, job_id="job-1"),
+        row("/in/a", "failed", day=3, version="v2", file_id=C),
+        row("/in/b", file_id=B, job_id="job-2"),
+        row("/in/b", "skipped", day=2, file_id=A, duplicate_of="/in/a", version="v2"),
+        row("/in/c", "skipped", day=2, reason="archive: its members are files of their own"),
+    )
+    ledger = load_ledger(place)
+    held = Held(A, "job-1", "/in/a")
+    assert ledger.held_by(["/in/a", "/in/b", "/in/c", "/in/d"]) == [held, held, None, None]
+    assert ledger.holders([A, B, C]) == [2, 0, 0]
+    without = ledger.without([A])
+    assert (without.path_of(A), without.path_of(B), without.held_by(["/in/a"])) == (None, "/in/b", [None])
+
+
+def test_what_was_replaced_is_not_there_until_it_comes_back(place: Place) -> None:
+    write(place, "1", row("/in/a", file_id=A, size=5), row("/in/a", day=2, file_id=B, replaces=A))
+    ledger = load_ledger(place)
+    assert (ledger.paths_of([A, B]), ledger.sizes_known(np.array([5])).tolist()) == ([None, "/in/a"], [False])
+    write(place, "2", row("/in/a", day=3, file_id=A, size=5, replaces=B, job_id="job-3"))
+    ledger = load_ledger(place)
+    assert ledger.paths_of([A, B]) == ["/in/a", None]
+    assert ledger.held_by(["/in/a"]) == [Held(A, "job-3", "/in/a")]
+    assert ledger.newest == datetime(2026, 1, 3, tzinfo=UTC)
+
+
+def test_a_content_that_a_job_replaced_by_itself_is_there(place: Place) -> None:
+    write(place, "1", row("/in/a", file_id=A), row("/in/b", day=2, file_id=A, replaces=A, job_id="job-b"))
+    assert load_ledger(place).held_by(["/in/a"]) == [Held(A, "job-b", "/in/b")]
+
+
+def test_the_last_row_tells_where_a_file_was_moved(place: Place) -> None:
+    write(place, "1", row("/in/a", file_id=A, archived_to="/archive/1/a"), row("/in/b", file_id=B))
+    assert load_ledger(place).last_rows(["/in/a", "/in/b", "/in/c"], "archived_to", "status") == [
+        ("/archive/1/a", "succeeded"),
+        (None, "succeeded"),
+        None,
+    ]
 
 
 def test_path_that_is_not_ascii_is_found(place: Place) -> None:

@@ -1,0 +1,111 @@
+"""The Parquet files of the tables: which there are, and which rows they hold.
+
+In: a destination. Out: names and what they tell, batches of rows, rows of given (job_id, file_id). Memory: a
+batch, however large a file is. Names end in `r<n>` where a file may hold rows of any job; all others hold
+rows of the job in their name only. Raises: StoreError for a file that is no Parquet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from al3spark.errors import StoreError
+from al3spark.store.places import Place
+
+Pairs = dict[str, npt.NDArray[np.bytes_]]  # job_id -> its file_ids, sorted
+
+BATCH_ROWS = 1 << 14
+DATA_FILES = "*/ingest_date=*/part-*.parquet"
+DATA_NAME = re.compile(r"([^/]+)/(ingest_date=[^/]+)/part-(.+)-\d{6,}-([^/-]+)\.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file by its name. `size` in bytes; `part`: what ends its name."""
+
+    name: str
+    size: int
+    table: str
+    partition: str
+    job_id: str
+    part: str
+
+    def may_hold(self, job_ids: Collection[str]) -> bool:
+        """Whether it can hold rows of these jobs."""
+        return self.part.startswith("r") or self.job_id in job_ids
+
+
+def list_data_files(place: Place) -> Iterator[DataFile]:
+    """All data files that have names as this project makes them, sorted by name."""
+    for file in place.list_files(DATA_FILES):
+        if found := DATA_NAME.fullmatch(file.name):
+            yield DataFile(file.name, file.size, *found.groups())
+
+
+def group_pairs(pairs: Iterable[tuple[str, str | None]]) -> Pairs:
+    """Sort (job_id, file_id) for lookups; a job without any file_id is there too."""
+    ids: dict[str, list[bytes]] = {}
+    for job_id, file_id in pairs:
+        ids.setdefault(job_id, []).extend([file_id.encode()] if file_id else [])
+    return {job_id: np.sort(np.array(ids.pop(job_id), "S")) for job_id in list(ids)}
+
+
+def count_rows(place: Place, name: str, pairs: Pairs) -> tuple[int, int]:
+    """Rows of a file, and how many of them belong to the pairs; reads what the statistics do not rule out."""
+    with open_parquet(place, name) as parquet:
+        info = parquet.metadata
+        groups = [group for group in range(info.num_row_groups) if _may_hold(info.row_group(group), pairs)]
+        batches = parquet.iter_batches(BATCH_ROWS, groups, ["job_id", "file_id"]) if groups else ()
+        return info.num_rows, sum(find_rows(batch, pairs).true_count for batch in batches)
+
+
+def _may_hold(group: pq.RowGroupMetaData, pairs: Pairs) -> bool:
+    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+    limits = [columns[name].statistics for name in ("job_id", "file_id")]
+    (low_job, high_job), (low, high) = (
+        (each.min, each.max) if each and each.has_min_max else ("", "\U0010ffff") for each in limits
+    )
+    return any(
+        low_job <= job_id <= high_job
+        and np.searchsorted(ids, low.encode()) < np.searchsorted(ids, high.encode(), side="right")
+        for job_id, ids in pairs.items()
+    )
+
+
+def find_rows(batch: pa.RecordBatch, pairs: Pairs) -> pa.BooleanArray:
+    """Which rows belong to the pairs."""
+    found = pa.array(np.zeros(batch.num_rows, bool))
+    encoded = batch["file_id"].dictionary_encode()
+    values = np.array(encoded.dictionary.to_pylist(), "S")
+    for job_id in batch["job_id"].unique().to_pylist():
+        ids = pairs.get(job_id)
+        if ids is not None and len(ids) and len(values):
+            near = np.searchsorted(ids, values).clip(max=len(ids) - 1)
+            hits = pa.array(ids[near] == values).take(encoded.indices).fill_null(False)
+            found = pc.or_(found, pc.and_(hits, pc.equal(batch["job_id"], job_id)))
+    return found
+
+
+def read_batches(place: Place, name: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, bit by bit. StoreError: it cannot be read."""
+    with open_parquet(place, name) as parquet:
+        yield from parquet.iter_batches(BATCH_ROWS, columns=columns)
+
+
+@contextlib.contextmanager
+def open_parquet(place: Place, name: str) -> Iterator[pq.ParquetFile]:
+    """Open a file. StoreError: it is not Parquet, or damaged."""
+    try:
+        with place.open_stream(name) as stream, pq.ParquetFile(stream) as parquet:
+            yield parquet
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"{place.uri(name)}: cannot be read as Parquet") from error
