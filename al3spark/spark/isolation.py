@@ -36,15 +36,17 @@ def parse_isolated(task: ParseTask, split: Split) -> Iterator[Block | SplitTotal
     """Parse the files of a split, each out of harm's way; the totals come last."""
     rows: Counter[str] = Counter()
     files: list[FileTotals] = []
+    retries = 0
     with _Child(task) as child:
         for file in split.files:
             for block in child.parse(file):
                 if isinstance(block, SplitTotals):
                     files += block.files
+                    retries += block.retries
                 else:
                     rows[block.table] += block.batch.num_rows
                     yield block
-    yield SplitTotals(split.split_id, tuple(sorted(rows.items())), tuple(files))
+    yield SplitTotals(split.split_id, tuple(sorted(rows.items())), tuple(files), retries)
 
 
 @dataclass(slots=True)
