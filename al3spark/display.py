@@ -185,8 +185,11 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     """Tell how a job is doing."""
     progress = status["progress"]
     stalled = f", no sign of life since {status['heartbeat_at'][:19]}" if status["stalled"] else ""
+    first = f"{status['job_id']}: {status['status']}{stalled}"
+    if status["started_at"] is None:
+        return [first]
     lines = [
-        f"{status['job_id']}: {status['status']}{stalled}",
+        first,
         f"  {progress['percent']} % of {progress['total_bytes'] / 1e6:.1f} MB, chunk {progress['chunk']} of "
         f"{progress['chunks']}, {status['mb_per_second']:.1f} MB/s",
         f"  files: {progress['completed']} completed, {progress['failed']} failed, "

@@ -98,7 +98,9 @@ class StatusBoard:
 
     def begin(self, counts: Counts) -> None:
         """Say what the job is about to do."""
-        self.status, self.started, self.counts = "processing", datetime.now(UTC), counts
+        with self._writing:
+            self.status, self.started, self.counts = "processing", datetime.now(UTC), counts
+            self._marks.clear()  # waiting is no slow work
         self.write()
 
     def parsed(self, part: float) -> None:
@@ -161,7 +163,7 @@ class StatusBoard:
                 "remaining": counts.remaining,
                 "total_bytes": counts.total_bytes,
                 "bytes": counts.bytes,
-                "percent": counts.percent,
+                "percent": counts.percent if self.started else 0.0,
                 "chunk": counts.chunk,
                 "chunks": counts.chunks,
             },

@@ -46,6 +46,8 @@ def status(destination: str, job: str | None, watch: bool, as_json: bool) -> Non
     place = open_place(destination)
     while True:
         found = find_status(place, job)
+        if watch and not as_json:
+            click.clear()  # nothing where the output is no terminal
         _show(found, as_json, status_lines)
         if not watch or found["status"] not in RUNNING or found["stalled"]:
             return
