@@ -148,6 +148,8 @@ def _as_flag(option: Option) -> Callable[[Command], Command]:
         meaning = f"{meaning.removesuffix('.')}; {option.valid}."
     elif isinstance(option.valid, Words):
         metavar = "|".join(option.valid.words)
+    if option.kind is bool:
+        return click.option(option.flag, option.name, is_flag=True, help=meaning)
     one_command = option.name == "on_finish"
     return click.option(
         option.flag,

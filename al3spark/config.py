@@ -31,6 +31,16 @@ class S3Access:
     )
     anonymous: bool = field(default=False, metadata=about("`s3`: do not sign, for public buckets."))
     request_payer: bool = field(default=False, metadata=about("`s3`: the caller pays."))
+    sse: str | None = field(
+        default=None,
+        metadata=about(
+            "`s3`: how what is written is encrypted.", Words(("AES256", "aws:kms")), "as the bucket says"
+        ),
+    )
+    sse_kms_key_id: str | None = field(
+        default=None,
+        metadata=about("`s3`: the key for aws:kms.", Text(".+", "a key id or ARN"), "that of the bucket"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +190,12 @@ class Options:
         default=(),
         metadata=about(
             "Command to run when the job has ended; in a document a list of words.", metavar="COMMAND"
+        ),
+    )
+    no_lock: bool = field(
+        default=False,
+        metadata=about(
+            "Write to a store that ignores conditions; see to it that one job writes at a time.",
         ),
     )
     log_format: str = field(

@@ -8,7 +8,6 @@ rows of the job in their name only. Raises: StoreError for a file that is no Par
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -19,13 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from al3spark.errors import StoreError
+from al3spark.store.naming import DATA_NAME
 from al3spark.store.places import Place
 
 Pairs = dict[str, npt.NDArray[np.bytes_]]  # job_id -> its file_ids, sorted
 
 BATCH_ROWS = 1 << 14
 DATA_FILES = "*/ingest_date=*/part-*.parquet"
-DATA_NAME = re.compile(r"([^/]+)/(ingest_date=[^/]+)/part-(.+)-\d{6,}-([^/-]+)\.parquet")
 
 
 @dataclass(frozen=True, slots=True)

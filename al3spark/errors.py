@@ -21,13 +21,15 @@ class DictionaryError(Al3Error):
 class StoreError(Al3Error):
     """A disk or an object store refused something.
 
-    `retryable` says whether waiting can help (a timeout, throttling), as against denied or not found.
+    `retryable` says whether waiting can help (a timeout, throttling), as against denied or not found; `code`
+    is what an object store called it, "" elsewhere.
     """
 
-    def __init__(self, message: str, retryable: bool = False) -> None:
-        super().__init__(message, retryable)
+    def __init__(self, message: str, retryable: bool = False, code: str = "") -> None:
+        super().__init__(message, retryable, code)
         self.message = message
         self.retryable = retryable
+        self.code = code
 
     def __str__(self) -> str:
         return self.message

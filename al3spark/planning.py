@@ -20,7 +20,8 @@ from al3spark.spark.reading import WHOLE_BYTES, Failure, as_failure
 from al3spark.spark.splits import InputFile
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.ledger import Ledger, no_ledger
-from al3spark.store.places import Place, StoredFile
+from al3spark.store.naming import StoredFile
+from al3spark.store.places import Place
 
 TOO_YOUNG = "too young"
 

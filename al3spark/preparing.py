@@ -5,19 +5,23 @@ DictionaryError, which say what is wrong.
 """
 
 import time
-from dataclasses import dataclass
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import Dictionary, load_dictionary
-from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest
+from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options, S3Access
 from al3spark.errors import RequestError
 from al3spark.planning import Selection, drop_known, drop_young, list_inputs
 from al3spark.spark.tasks import ParseTask
+from al3spark.store.buckets import Access
 from al3spark.store.ledger import Ledger, load_ledger
 from al3spark.store.places import Place, open_place
 from al3spark.store.retrying import RetryPlan
 
 PROBE = "_al3spark/probe"
+LEAST_ATTEMPTS = 5  # of calls that a whole job depends on
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +59,26 @@ def prepare(request: BatchRequest, writes: bool = True) -> Prepared:
     Raises: RequestError, StoreError, DictionaryError, which say what is wrong.
     """
     dictionary = load_dictionary(*request.options.dictionaries)
-    source, destination = open_place(request.source.uri), open_place(request.destination.uri)
-    _refuse_overlaps(request, source)
+    source_access = make_access(request.source.s3, request.options)
+    source = open_place(request.source.uri, source_access)
+    destination = open_place(request.destination.uri, make_access(request.destination.s3, request.options))
     archive = request.options.archive or Archive()
-    archives = tuple(open_place(uri) if uri else None for uri in (archive.succeeded, archive.failed))
+    succeeded, failed = (
+        open_place(uri, source_access) if uri else None for uri in (archive.succeeded, archive.failed)
+    )
+    written = {
+        "destination": (destination, request.destination.uri),
+        "archive": (succeeded, archive.succeeded),
+        "archive of failed files": (failed, archive.failed),
+    }
+    for name, (place, uri) in written.items():
+        if place and _overlap(source, request.source.files, place):
+            raise RequestError(f"source and {name} overlap: {request.source.uri}, {uri}")
     if not request.source.files:
         next(iter(source.list_files(request.source.pattern)), None)
-    for place in (destination, *filter(None, archives)) if writes else ():
-        place.write_document(PROBE, b"")
-        place.remove(PROBE)
-    return Prepared(request, source, destination, dictionary, (archives[0], archives[1]))
+    for place in filter(None, (destination, succeeded, failed)) if writes else ():
+        _try_to_write(place, request.options.no_lock or place is not destination)
+    return Prepared(request, source, destination, dictionary, (succeeded, failed))
 
 
 def preview(prepared: Prepared) -> Selection:
@@ -72,20 +86,29 @@ def preview(prepared: Prepared) -> Selection:
     return select_listed(prepared, load_ledger(prepared.destination))
 
 
-def _refuse_overlaps(request: BatchRequest, source: Place) -> None:
-    """Raise RequestError if a file that is read is, or will be, among those that are written."""
-    archive = request.options.archive or Archive()
-    written = {
-        "destination": request.destination.uri,
-        "archive": archive.succeeded,
-        "archive of failed files": archive.failed,
-    }
-    for name, uri in written.items():
-        if uri is None or not source.overlaps(place := open_place(uri)):
-            continue
-        files = [open_place(source.uri(each)) for each in request.source.files]
-        if not files or any(file.overlaps(place) for file in files):
-            raise RequestError(f"source and {name} overlap: {request.source.uri}, {uri}")
+def make_access(asked: S3Access | None, options: Options) -> Access:
+    """Say how a bucket is reached."""
+    retry = RetryPlan(max(options.max_attempts, LEAST_ATTEMPTS), options.retry_delay_s)
+    return Access(**asdict(asked or S3Access()), retry=retry)
+
+
+def _overlap(source: Place, names: Sequence[str], other: Place) -> bool:
+    """Whether a file that is read is, or will be, among those that are written."""
+    if not source.overlaps(other):
+        return False
+    return not names or any(open_place(source.uri(name)).overlaps(other) for name in names)
+
+
+def _try_to_write(place: Place, unconditionally: bool) -> None:
+    """Write and remove a document. RequestError: the place ignores the condition that it must be new."""
+    probe = f"{PROBE}-{uuid.uuid4().hex}"
+    holds = place.create_document(probe, b"1") and not place.create_document(probe, b"2")
+    place.remove(probe)
+    if not (holds or unconditionally):
+        raise RequestError(
+            f"{place.uri('')}: ignores conditional writes, so that nothing keeps two jobs apart; if you see "
+            f"to that yourself, --no-lock allows it"
+        )
 
 
 def select_listed(prepared: Prepared, ledger: Ledger) -> Selection:

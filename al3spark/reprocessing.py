@@ -14,7 +14,8 @@ from al3spark.al3.archives import is_archive
 from al3spark.errors import RequestError
 from al3spark.spark.splits import InputFile
 from al3spark.store.ledger import Held, Ledger, list_outcomes
-from al3spark.store.places import Place, Readable, StoredFile
+from al3spark.store.naming import StoredFile
+from al3spark.store.places import Place, Readable
 
 _MOST_NAMED = 3
 

@@ -12,6 +12,7 @@ from al3spark.al3.faults import ERROR, KINDS
 from al3spark.batch import MIB
 from al3spark.config import Options, Source
 from al3spark.planning import identify_inputs, list_inputs
+from al3spark.preparing import make_access
 from al3spark.reporting import Progress
 from al3spark.spark.pipeline import validate_files
 from al3spark.spark.session import count_cores, watch_tasks
@@ -27,7 +28,7 @@ def validate_source(
     source: Source, options: Options, spark: SparkSession, report: Callable[[Progress], None]
 ) -> dict[str, Any]:
     """Give faults by code with their first places, and counts of files, records and errors."""
-    place = open_place(source.uri)
+    place = open_place(source.uri, make_access(source.s3, options))
     task = ParseTask(
         place,
         load_dictionary(*options.dictionaries),

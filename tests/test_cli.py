@@ -409,8 +409,8 @@ def test_a_sample_without_damage_is_read_without_an_error(
         (("ingest", "in", "link/out"), 2, "source and destination overlap: in, link/out"),
         (("ingest", "link", "in/out"), 2, "source and destination overlap: link, in/out"),
         (("ingest", "in", "in/a.al3"), 2, "source and destination overlap: in, in/a.al3"),
-        (("ingest", "in", "file/out"), 1, "{here}/file/out/_al3spark/probe: File exists"),
-        (("ingest", "in", "/proc/out"), 1, "/proc/out/_al3spark/probe: No such file or directory"),
+        (("ingest", "in", "file/out"), 1, "{here}/file/out/_al3spark/probe-"),
+        (("ingest", "in", "/proc/out"), 1, "/proc/out/_al3spark/probe-"),
         (("ingest", "in", "out", "--dictionary", "none"), 2, "none: is not a directory"),
         (("dictionary", "check", "in"), 2, "in: holds neither groups.csv nor elements.csv"),
         (("dictionary", "show", "5XYZ"), 2, "no layout of group 5XYZ; "),
@@ -457,13 +457,13 @@ def test_several_problems_of_a_request_are_told_at_once(command: Command, good: 
     ]
 
 
-@pytest.mark.parametrize("place", ["s3://bucket/in", "s3a://bucket/in", "hdfs://host/in"])
+@pytest.mark.parametrize("place", ["hdfs://host/in", "gs://bucket/in", "s3://x/in"])
 def test_a_place_that_is_not_supported_is_told_in_one_line(
     command: Command, good: Path, out: Path, place: str
 ) -> None:
     for ended in (command("ingest", place, out), command("ingest", good, place)):
         assert ended.code == 2
-        assert "support" in ended.complaint
+        assert place in ended.complaint
 
 
 def test_no_java_is_told_in_one_line(good: Path, out: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ EXAMPLES = [
     errors.RequestError("text"),
     errors.DictionaryError("elements.csv line 12: overlap\nelements.csv line 13: overlap"),
     errors.StoreError("s3://bucket/key: timed out", retryable=True),
-    errors.StoreError("s3://bucket/key: access denied"),
+    errors.StoreError("s3://bucket/key: access denied", code="AccessDenied"),
     errors.FileChangedError("s3://bucket/key: changed since it was listed", retryable=True),
     errors.BatchError("text"),
     errors.TasksFailedError("text"),

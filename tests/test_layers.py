@@ -67,7 +67,8 @@ LAYERS = {
     },
     "al3spark.operations": _STORE
     | {"al3spark.datafiles", "al3spark.monitoring", "al3spark.orphans", "al3spark.rewriting"},
-    "al3spark.validation": _ENGINE | {"al3spark.planning", "al3spark.batch", "al3spark.reporting"},
+    "al3spark.validation": _ENGINE
+    | {"al3spark.planning", "al3spark.preparing", "al3spark.batch", "al3spark.reporting"},
     "al3spark.display": {"al3spark.al3.dictionary", "al3spark.planning", "al3spark.reporting"},
     "al3spark.operator_cli": {"al3spark.display", "al3spark.views", "al3spark.operations", "al3spark.store"},
     "al3spark.cli": _ENGINE

@@ -140,7 +140,7 @@ def test_options_are_read(tmp_path: Path, options: object, expected: Options) ->
             {"pattern": "*"},
             "options.pattern is unknown; valid: dictionaries, century_pivot, split_mib, chunk_mib, window_kib"
             ", master, parallelism, min_age_s, ingest_date, reprocess, on_changed, on_error, max_failed_files"
-            ", max_failed_ratio, max_attempts, retry_delay_s, archive, on_finish, log_format",
+            ", max_failed_ratio, max_attempts, retry_delay_s, archive, on_finish, no_lock, log_format",
         ),
     ],
 )

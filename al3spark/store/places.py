@@ -17,7 +17,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -25,20 +24,13 @@ from urllib.parse import unquote, urlsplit
 
 from al3spark.errors import RequestError, StoreError
 from al3spark.store import disks, staging
+from al3spark.store.buckets import Access, open_bucket
 from al3spark.store.disks import WatchedFile, disk_errors, shown, version_of
+from al3spark.store.naming import StoredFile, matches
 from al3spark.store.staging import STAGING, StagedFile, StagedWriter
 
 TEMPORARIES = f"{STAGING}/documents"
 READ_BUFFER = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file as it was listed. `size` in bytes; `version` changes with the content."""
-
-    name: str
-    size: int
-    version: str
 
 
 class Readable(Protocol):
@@ -118,15 +110,18 @@ class Place(Readable, Protocol):
         """Jobs that have staged something, our own temporary documents included as one of them."""
 
 
-def open_place(uri: str) -> Place:
-    """The place behind a plain path or a `file:` URI; a relative path counts from the current folder."""
+def open_place(uri: str, access: Access | None = None) -> Place:
+    """The place behind a plain path, a `file:` URI or an `s3:` URI; a relative path counts from here.
+
+    `access`: how a bucket is reached. `s3a:` and `s3n:` mean the same. RequestError: it is none of these.
+    """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", uri)
     if not scheme:
         path = uri
     elif scheme[1] in ("s3", "s3a", "s3n"):
-        raise RequestError(f"S3 is not supported yet by this version: {uri}")
+        return open_bucket(uri, access or Access())
     elif scheme[1] != "file" or urlsplit(uri).netloc not in ("", "localhost"):
-        raise RequestError(f"{uri}: only paths and file:///path are supported")
+        raise RequestError(f"{uri}: only paths, file:///path and s3://bucket/prefix are supported")
     else:
         path = unquote(urlsplit(uri).path)
     if not path or "\0" in path:
@@ -308,23 +303,8 @@ class _LocalPlace:
                     yield name, entry
 
 
-def matches(pattern: str, name: str) -> bool:
-    """Whether a name fits a glob; see Place.list_files."""
-    if "/" not in pattern:
-        return fnmatchcase(name.rpartition("/")[2], pattern)
-    return _parts_match(pattern.split("/"), name.split("/"))
-
-
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
     """None if it vanished since its folder was read."""
     with disk_errors(entry.path), contextlib.suppress(FileNotFoundError):
         return entry.stat()
     return None
-
-
-def _parts_match(patterns: list[str], parts: list[str]) -> bool:
-    if not patterns:
-        return not parts
-    if patterns[0] == "**":
-        return any(_parts_match(patterns[1:], parts[start:]) for start in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _parts_match(patterns[1:], parts[1:])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from al3spark.errors import FileChangedError, RequestError, StoreError
-from al3spark.store.places import Place, StoredFile, matches, open_place
+from al3spark.store.naming import StoredFile, matches
+from al3spark.store.places import Place, open_place
 
 Fork = Callable[..., Any]  # see conftest.py
 
@@ -31,15 +32,9 @@ def version(place: Place, name: str) -> str:
     return found.version
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/in", "s3a://bucket/in", "s3n://bucket"])
-def test_s3_is_refused_in_one_line(uri: str) -> None:
-    with pytest.raises(RequestError, match=f"^S3 is not supported yet by this version: {uri}$"):
-        open_place(uri)
-
-
 @pytest.mark.parametrize("uri", ["hdfs://host/x", "file://host/x", "http://host/x"])
 def test_other_uris_are_refused(uri: str) -> None:
-    with pytest.raises(RequestError, match=f"^{uri}: only paths and file:///path are supported$"):
+    with pytest.raises(RequestError, match=f"^{uri}: only paths, file:///path and s3://bucket/prefix are supported$"):
         open_place(uri)
 
 
