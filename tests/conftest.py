@@ -3,10 +3,15 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from al3spark.store.buckets import Access
+from al3spark.store.places import Place, open_place
+from tests.servers import make_bucket, moto_server
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,3 +61,25 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
         )
         yield session
         session.stop()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """URL of an S3 server: moto's, in a process of its own."""
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.s3)])
+def kind(request: pytest.FixtureRequest) -> str:
+    """What kind of place a test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Place:
+    """An empty place: a folder, or a folder of a bucket."""
+    if kind == "disk":
+        return open_place(str(tmp_path))
+    url = request.getfixturevalue("moto")
+    return open_place(f"s3://{make_bucket(url)}/lake/", Access(endpoint_url=url))

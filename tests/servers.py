@@ -1,11 +1,19 @@
 """Real S3 servers for the tests, each a process of its own."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
+
+import boto3
+
+# What every SDK call needs; set before any process starts, the JVM of the Spark session above all.
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+os.environ |= KEYS | {"AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def free_port() -> int:
@@ -36,3 +44,10 @@ def moto_server() -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.kill()
+
+
+def make_bucket(url: str) -> str:
+    """A new bucket, which no other test uses."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3", endpoint_url=url).create_bucket(Bucket=name)
+    return name

@@ -1,10 +1,6 @@
-from pathlib import Path
-
-import pyarrow.parquet as pq
-import pytest
 
 from al3spark.orphans import find_orphans
-from al3spark.store.places import Place, open_place
+from al3spark.store.places import Place
 from al3spark.store.publish import Plan, run_plan, write_plan
 from tests.tables import (
     DAY,
@@ -19,14 +15,10 @@ from tests.tables import (
     ledger_of,
     names,
     publish,
+    put_parquet,
     rows_of,
     stage,
 )
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return open_place(str(tmp_path))
 
 
 def test_published_files_are_no_orphans(place: Place) -> None:
@@ -124,8 +116,8 @@ def test_nothing_is_an_orphan_where_the_ledger_is_lost(place: Place) -> None:
     assert find_orphans(place) == ()
 
 
-def test_files_that_are_not_of_this_project_are_no_orphans(place: Place, tmp_path: Path) -> None:
+def test_files_that_are_not_of_this_project_are_no_orphans(place: Place) -> None:
     ingest(place, "job-a", A)
-    pq.write_table(rows_of(("job-b", B)), tmp_path / "policies" / DAY / "mine.parquet")
-    (tmp_path / "policies" / "part-job-b-000000-00000.parquet").write_bytes(b"not in a partition")
+    put_parquet(place, f"policies/{DAY}/mine.parquet", rows_of(("job-b", B)))
+    place.write_document("policies/part-job-b-000000-00000.parquet", b"not in a partition")
     assert find_orphans(place) == ()

@@ -1,4 +1,4 @@
-"""Processes for the tests of the store: forked, and killed or stopped before a chosen change of the disk."""
+"""Processes for the tests of the store: forked, and killed or stopped before a chosen change of the place."""
 
 import os
 import signal
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.httpsession import URLLib3Session
 
 CHANGES = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -18,8 +20,9 @@ class Child:
 
     And before its change number `stop_at` it stops, until it is told to `wake`.
 
-    Changes are what Python tells audit hooks: files opened for writing, renames, links, removals, folders.
-    What it runs must not use Arrow: threads do not survive a fork.
+    Changes of a disk are what Python tells audit hooks: files opened for writing, renames, links, removals,
+    folders; changes of a bucket are requests that do not only read. What it runs must not use Arrow: threads
+    do not survive a fork.
     """
 
     def __init__(self, action: Callable[[], object], kill_at: int | None, stop_at: int | None) -> None:
@@ -32,15 +35,26 @@ class Child:
     def _run(self, action: Callable[[], object], signals: dict[int | None, int], answer: int) -> None:
         changes = 0
 
-        def count(event: str, args: tuple[Any, ...]) -> None:
+        def count() -> None:
             nonlocal changes
+            changes += 1
+            if changes - 1 in signals:
+                signal.pthread_kill(threading.get_ident(), signals[changes - 1])  # this thread, at once
+
+        def hear(event: str, args: tuple[Any, ...]) -> None:
             if event in CHANGES or (event == "open" and args[2] & WRITING):
-                changes += 1
-                if changes - 1 in signals:
-                    signal.pthread_kill(threading.get_ident(), signals[changes - 1])  # this thread, at once
+                count()
+
+        send = URLLib3Session.send
+
+        def count_and_send(session: URLLib3Session, request: AWSPreparedRequest) -> Any:
+            if request.method not in ("GET", "HEAD"):
+                count()
+            return send(session, request)
 
         try:
-            sys.addaudithook(count)
+            sys.addaudithook(hear)
+            URLLib3Session.send = count_and_send
             text = str(action())
         except BaseException as error:  # noqa: BLE001 -- the parent is told
             text = f"{type(error).__name__}: {error}"

@@ -12,7 +12,8 @@ import pytest
 
 from al3spark.errors import StoreError
 from al3spark.store.ledger import FILES_SCHEMA, Held, Ledger, load_ledger, no_ledger
-from al3spark.store.places import Place, open_place
+from al3spark.store.places import Place
+from tests.tables import put_parquet
 
 A, B, C = "a" * 32, "0123456789abcdef" * 2, "c" * 32
 
@@ -40,11 +41,6 @@ def write(place: Place, name: str, *rows: dict[str, Any], row_group_size: int | 
 def known(ledger: Ledger, *asked: tuple[str, int, str]) -> list[str | None]:
     paths, sizes, versions = zip(*asked, strict=True)
     return ledger.known(paths, np.array(sizes), versions)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return open_place(str(tmp_path))
 
 
 @pytest.mark.parametrize("empty", [no_ledger(), "load"])
@@ -181,9 +177,8 @@ def test_damaged_file_of_the_table_is_named(place: Place) -> None:
         load_ledger(place)
 
 
-def test_table_without_the_columns_is_named(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "files").mkdir()
-    pq.write_table(pa.table({"file_path": ["/in/a"]}), tmp_path / "files/x.parquet")
+def test_table_without_the_columns_is_named(place: Place) -> None:
+    put_parquet(place, "files/x.parquet", pa.table({"file_path": ["/in/a"]}))
     with pytest.raises(StoreError, match=r"files/x\.parquet: not a file of the ledger"):
         load_ledger(place)
 

@@ -10,18 +10,16 @@ import pytest
 
 from al3spark.errors import BatchError, StoreError
 from al3spark.store.lock import Lock, acquire, is_gone, lock_name, this_process
-from al3spark.store.places import Place, open_place
+from al3spark.store.places import Place
 from al3spark.store.publish import Plan, Recovery, run_plan, write_plan
 from al3spark.store.staging import StagedFile
+from tests.store.steps import Steps
 
 Fork = Callable[..., Any]  # see conftest.py
 
+PLANNED = "t/ingest_date=2026-01-02/part-job-a-000000-0.parquet"
+ORPHAN = "t/ingest_date=2026-01-02/part-job-a-000001-0.parquet"
 TAKEN_OVER = "BatchError: job-a was taken over by job job-b"
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return open_place(str(tmp_path))
 
 
 def take(place: Place, job_id: str, stale_after_s: float = 10.0, heartbeat_s: float = 0.05) -> Lock:
@@ -85,14 +83,14 @@ def test_owner_who_was_killed_is_replaced_before_its_parent_asked(place: Place, 
 def test_plans_of_a_dead_owner_are_run_and_its_staged_files_discarded(place: Place, fork: Fork) -> None:
     def die() -> None:
         lock = take(place, "job-a")
-        write_plan(place, Plan("job-a", 0, lock.epoch, (stage(place, "t/planned", "job-a"),)))
-        stage(place, "t/orphan", "job-a")
+        write_plan(place, Plan("job-a", 0, lock.epoch, (stage(place, PLANNED, "job-a"),)))
+        stage(place, ORPHAN, "job-a")
         os.kill(os.getpid(), signal.SIGKILL)
 
     fork(die).wait()
     with take(place, "job-b") as lock:
         assert lock.recovery == Recovery(("job-a/plan-000000",), (), 1)
-        assert [file.name for file in place.list_files()] == ["t/planned"]
+        assert [file.name for file in place.list_files()] == [PLANNED]
         with pytest.raises(BatchError, match="taken over"):
             write_plan(place, Plan("job-a", 1, 1, ()))
 
@@ -199,8 +197,9 @@ def test_of_two_that_come_at_once_one_gets_the_lock(place: Place, fork: Fork) ->
     assert ends[1] == "owned"
 
 
-def test_epoch_that_was_cleaned_up_meanwhile_is_not_owned(place: Place, fork: Fork) -> None:
-    slow = fork(lambda: take(place, "job-a"), stop_at=3)  # before the link to lock-1
+def test_epoch_that_was_cleaned_up_meanwhile_is_not_owned(place: Place, kind: str, fork: Fork) -> None:
+    before_lock_1 = {"disk": 3, "s3": 0}[kind]
+    slow = fork(lambda: take(place, "job-a"), stop_at=before_lock_1)
     assert slow.wait_until_stopped()
     take(place, "job-b").release()
     with take(place, "job-c") as lock:
@@ -212,12 +211,12 @@ def test_epoch_that_was_cleaned_up_meanwhile_is_not_owned(place: Place, fork: Fo
         lock.check()
 
 
-@pytest.mark.parametrize("step", range(36))
+@Steps(range(36), range(16)).each
 def test_owner_killed_at_any_step_of_taking_over_is_taken_over(place: Place, fork: Fork, step: int) -> None:
     def die_with_a_plan() -> None:
         lock = take(place, "job-a", heartbeat_s=1000)
-        write_plan(place, Plan("job-a", 0, lock.epoch, (stage(place, "t/planned", "job-a"),)))
-        stage(place, "t/orphan", "job-a")
+        write_plan(place, Plan("job-a", 0, lock.epoch, (stage(place, PLANNED, "job-a"),)))
+        stage(place, ORPHAN, "job-a")
         os.kill(os.getpid(), signal.SIGKILL)
 
     fork(die_with_a_plan).wait()
@@ -226,8 +225,8 @@ def test_owner_killed_at_any_step_of_taking_over_is_taken_over(place: Place, for
     ).wait()  # ends without release where not killed
     with take(place, "job-c", stale_after_s=1000) as lock:
         lock.check()
-        assert [file.name for file in place.list_files()] == ["t/planned"]
-        assert list(place.list_names("_al3spark/staging/job")) == []
+        assert [file.name for file in place.list_files()] == [PLANNED]
+        assert [job for job in place.staged_jobs() if job != "documents"] == []
         with pytest.raises(BatchError, match="taken over"):
             write_plan(place, Plan("job-a", 1, 1, ()))
 

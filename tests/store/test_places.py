@@ -34,7 +34,9 @@ def version(place: Place, name: str) -> str:
 
 @pytest.mark.parametrize("uri", ["hdfs://host/x", "file://host/x", "http://host/x"])
 def test_other_uris_are_refused(uri: str) -> None:
-    with pytest.raises(RequestError, match=f"^{uri}: only paths, file:///path and s3://bucket/prefix are supported$"):
+    with pytest.raises(
+        RequestError, match=f"^{uri}: only paths, file:///path and s3://bucket/prefix are supported$"
+    ):
         open_place(uri)
 
 
