@@ -8,9 +8,11 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 
+ROOT = Path(__file__).parent.parent
 # What every SDK call needs; set before any process starts, the JVM of the Spark session above all.
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 os.environ |= KEYS | {"AWS_EC2_METADATA_DISABLED": "true"}
@@ -33,12 +35,22 @@ def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -
         time.sleep(0.05)
 
 
-@contextlib.contextmanager
-def moto_server() -> Iterator[str]:
+def moto_server() -> contextlib.AbstractContextManager[str]:
     """URL of moto's server."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    return _serve(port, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port))
+
+
+def faulty_proxy(url: str, delay_ms: int, faults_per_mille: int) -> contextlib.AbstractContextManager[str]:
+    """URL of a slow and faulty way to a server; see proxy.py."""
+    port = free_port()
+    told = map(str, (port, url.rpartition(":")[2], delay_ms, faults_per_mille))
+    return _serve(port, sys.executable, "-m", "tests.proxy", *told)
+
+
+@contextlib.contextmanager
+def _serve(port: int, *command: str) -> Iterator[str]:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
         try:
             wait_for(port, process)
             yield f"http://127.0.0.1:{port}"

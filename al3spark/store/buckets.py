@@ -378,7 +378,12 @@ class _Bucket:
             raise self._refused(name, error.response) from error
         except (sdk.NoCredentialsError, sdk.PartialCredentialsError, sdk.CredentialRetrievalError) as error:
             raise StoreError(f"{self.uri(name)}: {NO_CREDENTIALS}") from error
-        except (sdk.HTTPClientError, ResponseParserError, sdk.IncompleteReadError) as error:
+        except (
+            sdk.HTTPClientError,
+            sdk.ConnectionError,
+            sdk.IncompleteReadError,
+            ResponseParserError,
+        ) as error:
             raise StoreError(f"{self.uri(name)}: {_line(error)}", retryable=True) from error
         except sdk.BotoCoreError as error:
             raise StoreError(f"{self.uri(name)}: {_line(error)}") from error
