@@ -25,7 +25,7 @@ from al3spark.planning import Selection, identify_inputs
 from al3spark.preparing import Prepared, select_listed
 from al3spark.reporting import Progress, open_metrics, run_hook
 from al3spark.reprocessing import Rerun, find_rerun
-from al3spark.spark.session import cancel_jobs, count_cores, count_task_seconds
+from al3spark.spark.session import cancel_jobs, count_cores, count_task_seconds, is_interrupted
 from al3spark.spark.splits import InputFile, Split, choose_split_bytes, cut_chunks, pack_splits
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.documents import job_folder, new_job_id, write_manifest
@@ -75,8 +75,12 @@ def _run_locked(
                 return run.carry_out()
             except BaseException as error:
                 settle_job(prepared.destination, job_id)
+                if is_interrupted():
+                    board.cancel("interrupted")
                 cancelled = board.is_cancelled or isinstance(error, KeyboardInterrupt | CancelledError)
-                board.end("cancelled" if cancelled else "failed")
+                board.end("cancelled" if cancelled and not lock.lost else "failed")
+                if lock.lost:  # nobody cancelled it, whichever thread was first to see the other owner
+                    lock.check()
                 board.check()
                 raise
 

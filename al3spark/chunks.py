@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from al3spark.al3.totals import FileTotals
 from al3spark.archiving import Archiver, Move, Moved
 from al3spark.budget import find_breach
-from al3spark.errors import BatchError, TasksFailedError
+from al3spark.errors import BatchError, SumsError, TasksFailedError
 from al3spark.judging import find_doubles, find_failed, find_unlike, without
 from al3spark.manifest import (
     FAILED,
@@ -87,6 +87,10 @@ class ChunkRunner:
                 if parse.isolated:
                     raise
                 parse = replace(parse, isolated=True)
+                continue
+            except SumsError:
+                if attempt == MOST_ATTEMPTS:
+                    raise
                 continue
             if unlike := find_unlike(result, self.turnover.again):
                 raise BatchError(unlike)

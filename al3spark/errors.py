@@ -47,5 +47,9 @@ class TasksFailedError(BatchError):
     """Tasks of a chunk failed again and again, for a reason that is not an error of ours: a worker died."""
 
 
+class SumsError(BatchError):
+    """What was written is not what was parsed: Spark parsed lost output again, and the files had changed."""
+
+
 class CancelledError(Al3Error):
     """Somebody asked the job to end: a signal, a cancel document, or another job that took over."""

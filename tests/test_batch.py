@@ -291,6 +291,15 @@ def miscount_bytes(rows: Batches) -> Batches:
         yield pa.RecordBatch.from_pylist(fields, row.schema)
 
 
+def change_a_value(rows: Batches) -> Batches:
+    """As many rows, but of another version of the file."""
+    for row in rows:
+        fields = row.to_pylist()
+        if fields[0]["table_name"] == "policies":
+            fields[0]["payload"] = fields[0]["payload"].replace(b"P0000001", b"P0000009")
+        yield pa.RecordBatch.from_pylist(fields, row.schema)
+
+
 @pytest.fixture
 def tamper(monkeypatch: pytest.MonkeyPatch) -> Callable[[Task], None]:
     """tamper(change): on its way from the parse to the shuffle every block passes through `change`."""
@@ -312,6 +321,7 @@ def tamper(monkeypatch: pytest.MonkeyPatch) -> Callable[[Task], None]:
         (lose_a_block, r"split 0 sent 2 rows to \w+, 0 were written"),
         (double_a_block, r"split 0 sent 2 rows to \w+, 4 were written"),
         (lose_the_totals, "1 splits were to be parsed, totals came of 0"),
+        (change_a_value, "split 0: other rows were written to policies than it sent"),
         (miscount_bytes, "a.al3 does not add up: covered bytes: 3492 of 3493"),
     ],
 )
@@ -339,6 +349,26 @@ def test_a_batch_that_failed_leaves_its_files_to_the_next(
     monkeypatch.undo()
     assert ingest(source, destination)["summary"]["succeeded"] == 1
     assert read_rows(destination, "policies", "policy_number") == [("P0000000",), ("P0000001",)]
+
+
+@pytest.mark.parametrize("change", [lose_a_block, change_a_value])
+def test_a_chunk_that_spark_parsed_again_from_other_files_is_run_again(
+    source: Path, destination: Path, monkeypatch: pytest.MonkeyPatch, change: Task
+) -> None:
+    """As when an executor dies with output that nobody had read, and a file was replaced meanwhile."""
+    put(source, {"a.al3": al3(0, 1)})
+    make_parse, made = pipeline.make_parse, []
+
+    def make(*given: Any) -> Task:
+        parse = make_parse(*given)
+        made.append(parse)
+        return (lambda ids: change(parse(ids))) if len(made) == 1 else parse
+
+    monkeypatch.setattr(pipeline, "make_parse", make)
+    assert ingest(source, destination)["status"] == "completed"
+    assert read_rows(destination, "files", "attempts") == [(2,)]
+    assert read_rows(destination, "policies", "policy_number") == [("P0000000",), ("P0000001",)]
+    assert staged_files(destination) == []
 
 
 # What is read and what is skipped

@@ -20,6 +20,7 @@ EXAMPLES = [
     errors.FileChangedError("s3://bucket/key: changed since it was listed", retryable=True),
     errors.BatchError("text"),
     errors.TasksFailedError("text"),
+    errors.SumsError("text"),
     errors.CancelledError("text"),
 ]
 

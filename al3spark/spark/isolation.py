@@ -6,7 +6,7 @@ One child serves the files of a split until one kills it. Its rows wait in a tem
 through with a file, so that nothing of a file that crashes is given out.
 
 As a program (`python -m al3spark.spark.isolation`) this is the child: it takes pickled files on standard
-input.
+input, and answers with a dot when it is ready and after each file.
 """
 
 import os
@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -26,6 +27,7 @@ from al3spark.al3.gathering import Block
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.tables import table_schemas
 from al3spark.al3.totals import FileTotals
+from al3spark.errors import BatchError
 from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import ParseTask, SplitTotals, parse_split
 
@@ -107,7 +109,12 @@ class _Child:
             env={**os.environ, "PYTHONPATH": path},
         )
         assert self._process.stdin is not None
-        pickle.dump(self.task, self._process.stdin)
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            pickle.dump(self.task, self._process.stdin)
+            self._process.stdin.flush()
+        if self._process.stdout.read(1) != b".":  # no fault of the file
+            raise BatchError(f"a process to parse files in does not start: exit code {self._end()}")
 
     def _end(self) -> int:
         assert self._process is not None
@@ -132,6 +139,8 @@ def _serve(requests: IO[bytes], answers: IO[bytes], rows: IO[bytes]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
     pa.set_cpu_count(1)
     task: ParseTask = pickle.load(requests)
+    answers.write(b".")
+    answers.flush()
     while True:
         try:
             file: InputFile = pickle.load(requests)

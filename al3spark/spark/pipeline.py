@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import ERRORS_TABLE
-from al3spark.errors import Al3Error, BatchError, StoreError, TasksFailedError
+from al3spark.errors import Al3Error, BatchError, StoreError, SumsError, TasksFailedError
 from al3spark.spark.isolation import parse_isolated
 from al3spark.spark.session import is_cancelled
 from al3spark.spark.splits import InputFile, Split
@@ -39,6 +39,7 @@ from al3spark.spark.tasks import (
 from al3spark.spark.writing import STAGED, WriteTask, make_write
 from al3spark.store.staging import StagedFile
 
+_INDETERMINATE = re.compile("indeterminate output was failed and retried")  # Spark 4.1 and newer see it
 _RAISED = re.compile(r"^((?:\w+\.)*\w+Error): (.*)$", re.MULTILINE)
 
 
@@ -97,6 +98,8 @@ def run_chunk(
     except (PySparkException, Py4JError) as error:
         if is_cancelled(error):
             raise
+        if _INDETERMINATE.search(str(error)):
+            raise SumsError("Spark parsed lost output again, and the files had changed") from error
         raise _as_ours(error) from error
     finally:
         spark.catalog.dropTempView(view)
@@ -106,10 +109,14 @@ def run_chunk(
     written = [row for row in rows if row["table_name"] != TOTALS]
     sent = {(split.split_id, table): count for split in totals for table, count in split.rows}
     kept: Counter[tuple[int, str]] = Counter()
+    unlike = Counter({(split.split_id, table): added for split in totals for table, added in split.sums})
     for row in written:
-        for split_id, count in json.loads(row["splits"]):
+        for split_id, count, added in json.loads(row["splits"]):
             kept[split_id, row["table_name"]] += count
+            unlike[split_id, row["table_name"]] -= added
     check_sums(len(splits), totals, sent, kept)
+    for split_id, table in sorted(each for each, difference in unlike.items() if difference):
+        raise SumsError(f"split {split_id}: other rows were written to {table} than it sent")
     return ChunkResult(
         tuple(
             StagedTable(
@@ -143,14 +150,14 @@ def check_sums(
     sent: dict[tuple[int, str], int],
     kept: Counter[tuple[int, str]],
 ) -> None:
-    """Raise BatchError unless every split reported, all rows arrived and every file adds up."""
+    """Raise BatchError unless every split reported, all rows arrived (SumsError) and every file adds up."""
     reported = sorted(split.split_id for split in totals)
     if reported != list(range(splits)):
         raise BatchError(f"{splits} splits were to be parsed, totals came of {len(reported)}")
     for split_id, table in sorted(sent.keys() | kept.keys()):
         if sent.get((split_id, table), 0) != kept[split_id, table]:
             due = sent.get((split_id, table), 0)
-            raise BatchError(
+            raise SumsError(
                 f"split {split_id} sent {due} rows to {table}, {kept[split_id, table]} were written"
             )
     for split in totals:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any, TypeVar
@@ -32,6 +33,7 @@ Result = TypeVar("Result")
 LEAST_JAVA = 17
 _CLEAN_UP_S = 30.0
 _CANCEL_AGAIN_S = 0.2
+_INTERRUPTED: ContextVar[threading.Event | None] = ContextVar("interrupted", default=None)
 _CANCELLED = re.compile(r"\bJob \d+ cancelled\b")
 _POLL_S = 0.5
 _NAMED = re.compile(r"^(?:Exception in thread \S+ )?[\w.$]*(?:Exception|Error): (.+)", re.MULTILINE)
@@ -98,8 +100,10 @@ def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result
     Raises what `work` raises; or the interrupt, once `work` has cleaned up or has had `_CLEAN_UP_S` for it.
     """
     outcome: Future[Result] = Future()
+    interrupted = threading.Event()
 
     def run() -> None:
+        _INTERRUPTED.set(interrupted)
         try:
             outcome.set_result(work())
         except BaseException as error:  # noqa: BLE001 - it is raised again where the outcome is taken
@@ -111,11 +115,18 @@ def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result
     try:
         return outcome.result()
     except KeyboardInterrupt:
+        interrupted.set()
         until = time.monotonic() + _CLEAN_UP_S
         while worker.is_alive() and time.monotonic() < until:
             cancel_jobs(spark)  # again and again: a job that is still being planned cannot be cancelled
             worker.join(_CANCEL_AGAIN_S)
         raise
+
+
+def is_interrupted() -> bool:
+    """Whether an interrupt came to the `run_interruptibly` that runs this: whatever fails, fails of that."""
+    interrupted = _INTERRUPTED.get()
+    return interrupted is not None and interrupted.is_set()
 
 
 def cancel_jobs(spark: SparkSession) -> None:

@@ -18,7 +18,7 @@ from pyspark import TaskContext
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.tables import table_schemas
 from al3spark.errors import BatchError, StoreError
-from al3spark.spark.tasks import TOTALS, Batches, Task
+from al3spark.spark.tasks import TOTALS, Batches, Task, sum_bytes
 from al3spark.store.places import Place
 from al3spark.store.staging import StagedWriter
 
@@ -99,12 +99,14 @@ class _TableFile:
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
         self._rows: Counter[int] = Counter()
+        self._sums: Counter[int] = Counter()
 
     def add(self, split_id: int, rows: int, payload: pa.Buffer) -> None:
         batch = pa.ipc.read_record_batch(payload, self._schema)
         if batch.num_rows != rows:
             raise BatchError(f"a block of split {split_id} lost rows on its way: {batch.num_rows} of {rows}")
         self._rows[split_id] += rows
+        self._sums[split_id] += sum_bytes(payload)
         self._waiting.append(batch)
         self._waiting_bytes += len(payload)
         if self._waiting_bytes >= ROW_GROUP_BYTES:
@@ -120,7 +122,7 @@ class _TableFile:
             staged.token,
             staged.size,
             self._rows.total(),
-            sorted(self._rows.items()),
+            [(split_id, rows, self._sums[split_id]) for split_id, rows in sorted(self._rows.items())],
         )
 
     def abandon(self) -> None:
@@ -156,7 +158,7 @@ def _staged_row(
     token: str = "",
     size: int = 0,
     rows: int = 0,
-    splits: Iterable[tuple[int, int]] = (),
+    splits: Iterable[tuple[int, int, int]] = (),
     totals: bytes | None = None,
 ) -> pa.RecordBatch:
     values = [table, name, token, size, rows, json.dumps(list(splits)), totals]

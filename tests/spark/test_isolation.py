@@ -7,6 +7,7 @@ import pytest
 
 from al3spark.al3.archives import Limits
 from al3spark.al3.gathering import Block
+from al3spark.errors import BatchError
 from al3spark.spark import isolation
 from al3spark.spark.isolation import parse_isolated
 from al3spark.spark.splits import InputFile, Split
@@ -136,3 +137,13 @@ def test_no_child_is_left_behind(source: Path, monkeypatch: pytest.MonkeyPatch) 
     (pid,) = started
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_child_that_does_not_start_is_no_fault_of_a_file(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = put(tmp_path / "hook", {"sitecustomize.py": b"import os; os._exit(9)"})
+    monkeypatch.syspath_prepend(str(broken))
+    put(source, {"a.al3": al3(1)})
+    with pytest.raises(BatchError, match=r"^a process to parse files in does not start: exit code 9$"):
+        parsed(source, isolated=True)

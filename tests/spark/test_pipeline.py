@@ -287,10 +287,12 @@ def big_blocks(*_: object) -> Task:
         batch = pa.RecordBatch.from_arrays(
             [columns.get(field.name, pa.nulls(rows, field.type)) for field in schema], schema=schema
         )
+        added = tasks.sum_bytes(batch.serialize())
         for _ in ids:
             for number in range(BLOCKS):
                 yield tasks._as_row(0, number, Block(UNMAPPED_TABLE, batch))
-            yield tasks._as_row(0, BLOCKS, SplitTotals(0, ((UNMAPPED_TABLE, BLOCKS * rows),), ()))
+            sent, sums = ((UNMAPPED_TABLE, BLOCKS * rows),), ((UNMAPPED_TABLE, BLOCKS * added),)
+            yield tasks._as_row(0, BLOCKS, SplitTotals(0, sent, (), sums=sums))
 
     return emit
 

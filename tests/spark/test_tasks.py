@@ -27,6 +27,7 @@ from al3spark.spark.tasks import (
     make_parse,
     make_validate,
     parse_split,
+    sum_bytes,
 )
 from al3spark.spark.writing import WriteTask, final_name, make_write
 from al3spark.store.places import open_place
@@ -211,10 +212,12 @@ def test_tables_are_staged_one_after_the_other_with_row_counts_by_split(write_ta
         block("unmapped_groups", 3, 1, [{"file_id": "f", "record_offset": 0, "record_length": 30}]),
     ]
     found = rows(make_write(write_task)(iter(blocks)))
+    sums = [sum_bytes(payload) for each in blocks for payload in [each.column("payload")[0].as_buffer()]]
     assert [(row["table_name"], row["rows"], json.loads(str(row["splits"]))) for row in found] == [
-        ("errors", 3, [[0, 2], [3, 1]]),
-        ("unmapped_groups", 1, [[3, 1]]),
+        ("errors", 3, [[0, 2, sums[0]], [3, 1, sums[1]]]),
+        ("unmapped_groups", 1, [[3, 1, sums[2]]]),
     ]
+    assert len(set(sums)) == 3
     place = Path(write_task.place.uri("x")).parent
     assert [(place / str(row["token"])).stat().st_size for row in found] == [row["size"] for row in found]
 
