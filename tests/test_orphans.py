@@ -1,4 +1,3 @@
-
 from al3spark.orphans import find_orphans
 from al3spark.store.places import Place
 from al3spark.store.publish import Plan, run_plan, write_plan
