@@ -1,10 +1,12 @@
-"""A slow and faulty way to an S3 server: `python -m tests.proxy PORT TARGET_PORT DELAY_MS FAULTS_PER_MILLE`.
+"""A slow and faulty way to an S3 server: `python -m tests.proxy PORT TARGET DELAY_MS FAULTS_PER_MILLE LOG`.
 
 Each request waits DELAY_MS to DELAY_MS + 20 ms. Some are answered with 503 SlowDown, 500, a connection
 that is reset before or after the server did the work, or half of the body. Which ones, a seed decides.
+LOG gets a line of JSON for each request: method, path, and the source of a copy.
 """
 
 import http.client
+import json
 import random
 import socket
 import struct
@@ -26,11 +28,15 @@ class Proxy(BaseHTTPRequestHandler):
     target = delay_ms = faults = 0
     chance = random.Random(1)
     choosing = threading.Lock()
+    log = ""
 
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with self.choosing:
             delay, fault = self.delay_ms + self.chance.random() * 20, self.chance.random() * 1000
+            with open(self.log, "a") as log:  # noqa: PTH123
+                source = self.headers.get("x-amz-copy-source", "")
+                log.write(json.dumps([self.command, self.path, source]) + "\n")
             kind = self.chance.choice(("slow", "broken", "reset", "reset late", "half"))
         time.sleep(delay / 1000)
         if fault >= self.faults:
@@ -95,5 +101,6 @@ class Proxy(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     port, Proxy.target, Proxy.delay_ms, Proxy.faults = map(int, sys.argv[1:5])
+    Proxy.log = sys.argv[5]
     ThreadingHTTPServer.request_queue_size = 128
     ThreadingHTTPServer(("127.0.0.1", port), Proxy).serve_forever()

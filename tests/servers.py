@@ -41,10 +41,12 @@ def moto_server() -> contextlib.AbstractContextManager[str]:
     return _serve(port, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port))
 
 
-def faulty_proxy(url: str, delay_ms: int, faults_per_mille: int) -> contextlib.AbstractContextManager[str]:
+def faulty_proxy(
+    url: str, delay_ms: int, faults_per_mille: int, log: Path | str = os.devnull
+) -> contextlib.AbstractContextManager[str]:
     """URL of a slow and faulty way to a server; see proxy.py."""
     port = free_port()
-    told = map(str, (port, url.rpartition(":")[2], delay_ms, faults_per_mille))
+    told = map(str, (port, url.rpartition(":")[2], delay_ms, faults_per_mille, log))
     return _serve(port, sys.executable, "-m", "tests.proxy", *told)
 
 
