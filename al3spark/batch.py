@@ -6,8 +6,9 @@ goes on where it stopped. Raises: RequestError, StoreError, BatchError; nothing 
 published then.
 """
 
+import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +17,8 @@ from pyspark.sql import SparkSession
 
 from al3spark.archiving import Archiver
 from al3spark.chunks import ChunkRunner
-from al3spark.config import REPLACE, REPROCESS_FAILED
-from al3spark.errors import CancelledError
+from al3spark.config import REPLACE, REPROCESS_FAILED, OnFinish
+from al3spark.errors import CancelledError, StoreError
 from al3spark.judging import count_chunk
 from al3spark.manifest import ChunkRecord, JobRecord, Stop, compose_manifest, count_statuses, find_troubles
 from al3spark.monitoring import Counts, StatusBoard, mark_dead
@@ -32,6 +33,7 @@ from al3spark.store.documents import job_folder, new_job_id, write_manifest
 from al3spark.store.ledger import Ledger, load_ledger
 from al3spark.store.lock import Lock, acquire
 from al3spark.store.publish import settle_job
+from al3spark.store.topics import publish_message
 from al3spark.turnover import Turnover
 
 MIB = 1 << 20
@@ -44,7 +46,7 @@ Report = Callable[[Progress], None]
 def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[str, Any]:
     """Run a batch to its end and give the manifest, which is also at the destination then.
 
-    The command `on_finish` runs when all is done, however it ended; if it fails, `report` is told.
+    Whoever `on_finish` names is told when all is done, however it ended; if that fails, `report` is told.
     """
     started = datetime.now(UTC)
     job_id = new_job_id(started, secrets.token_hex(3))
@@ -57,10 +59,22 @@ def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[s
         status = "cancelled"
         raise
     finally:
-        if command := prepared.request.options.on_finish:
-            where = prepared.destination.uri(f"{job_folder(job_id)}/manifest.json")
-            if trouble := run_hook(command, job_id, status, where):
-                report(Progress(trouble))
+        for trouble in _tell_end(prepared, job_id, status):
+            report(Progress(trouble))
+
+
+def _tell_end(prepared: Prepared, job_id: str, status: str) -> Iterator[str]:
+    """Run the command and tell the topic of `on_finish`; give what went wrong with them."""
+    asked = prepared.request.options.on_finish or OnFinish()
+    where = prepared.destination.uri(f"{job_folder(job_id)}/manifest.json")
+    if asked.command and (trouble := run_hook(asked.command, job_id, status, where)):
+        yield trouble
+    if asked.sns_topic_arn:
+        told = json.dumps({"job_id": job_id, "status": status, "manifest": where})
+        try:
+            publish_message(asked.sns_topic_arn, f"al3spark {job_id}: {status}", told)
+        except StoreError as error:
+            yield f"on_finish: {error}"
 
 
 def _run_locked(

@@ -94,6 +94,23 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
+class OnFinish:
+    """Who is told when a job has ended."""
+
+    command: tuple[str, ...] = field(
+        default=(), metadata=about("Command to run when the job has ended: a list of words.")
+    )
+    sns_topic_arn: str | None = field(
+        default=None,
+        metadata=about(
+            "Amazon SNS topic to tell when the job has ended.",
+            Text("arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]+:.+", "the ARN of a topic"),
+            "none",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """How a run is done."""
 
@@ -186,10 +203,12 @@ class Options:
             metavar="URI",
         ),
     )
-    on_finish: tuple[str, ...] = field(
-        default=(),
+    on_finish: OnFinish | None = field(
+        default=None,
         metadata=about(
-            "Command to run when the job has ended; in a document a list of words.", metavar="COMMAND"
+            "Command to run when the job has ended; a document can name a command and a topic.",
+            unset="nobody is told",
+            metavar="COMMAND",
         ),
     )
     no_lock: bool = field(

@@ -7,16 +7,15 @@ whether source and destination can be read and written (batch.py).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from al3spark.config import Archive, BatchRequest, Options, Source
+from al3spark.config import Archive, BatchRequest, OnFinish, Options, Source
 from al3spark.errors import RequestError
 from al3spark.locations import read_destination, read_source, read_text
 from al3spark.options import Problems, describe, read_values, show, suggest
 
 _PARTS = ("source", "destination", "options")
-_ARCHIVE = "archive"
 
 
 def load_request(
@@ -93,27 +92,43 @@ def _read_options(document: object, problems: Problems) -> dict[str, Any]:
         problems.add("options", f"is {show(document)}; valid: an object")
         return {}
     known = describe(Options)
-    plain = {name: value for name, value in document.items() if name != _ARCHIVE}
-    command = plain.get("on_finish")
-    if isinstance(command, dict) and "sns_topic_arn" in command:
-        problems.add("options.on_finish.sns_topic_arn", "comes later; valid: a command as a list of words")
-        del plain["on_finish"]
+    plain = {name: value for name, value in document.items() if name not in _NESTED}
     values = read_values("options", plain, known, problems)
-    if (archive := document.get(_ARCHIVE)) is not None:
-        values[_ARCHIVE] = _read_archive(archive, problems)
+    for name, read in _NESTED.items():
+        if (value := document.get(name)) is not None:
+            values[name] = read(value, problems)
     return values
 
 
 def _read_archive(document: object, problems: Problems) -> Archive:
-    where = f"options.{_ARCHIVE}"
     if isinstance(document, str):
         document = {"succeeded": document}
     if not isinstance(document, dict) or not document:
         problems.add(
-            where, f"is {show(document)}; valid: a path or URI, or an object with succeeded and failed"
+            "options.archive",
+            f"is {show(document)}; valid: a path or URI, or an object with succeeded and failed",
         )
         return Archive()
-    return Archive(**read_values(where, document, describe(Archive), problems))
+    return Archive(**read_values("options.archive", document, describe(Archive), problems))
+
+
+def _read_on_finish(document: object, problems: Problems) -> OnFinish:
+    if isinstance(document, list | tuple):
+        document = {"command": document}
+    if not isinstance(document, dict) or not document:
+        problems.add(
+            "options.on_finish",
+            f"is {show(document)}; valid: a command as a list of words, or an object with command and "
+            f"sns_topic_arn",
+        )
+        return OnFinish()
+    return OnFinish(**read_values("options.on_finish", document, describe(OnFinish), problems))
+
+
+_NESTED: dict[str, Callable[[object, Problems], Archive | OnFinish]] = {
+    "archive": _read_archive,
+    "on_finish": _read_on_finish,
+}
 
 
 def _labels(flags: Mapping[str, object]) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """What `prepare` refuses of a request, and files that a request names."""
 
+import json
 from pathlib import Path
 
+import boto3
 import pytest
 
-from al3spark.config import Archive, BatchRequest, Destination, Options, Source
+from al3spark.config import Archive, BatchRequest, Destination, OnFinish, Options, Source
 from al3spark.errors import RequestError
 from al3spark.preparing import Prepared, prepare
 from tests.batches import al3, put, run, statuses
@@ -63,3 +65,43 @@ def test_only_named_files_are_read_and_one_that_is_missing_fails_alone(tmp_path:
         "deeper/c.al3": "succeeded",
         "none.zip": "failed",
     }
+
+
+@pytest.mark.spark
+@pytest.mark.s3
+@pytest.mark.usefixtures("spark")
+def test_command_and_topic_are_told_of_the_end(
+    tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    sns, sqs = (boto3.client(name, endpoint_url=moto, region_name="us-east-1") for name in ("sns", "sqs"))
+    topic = sns.create_topic(Name="batches")["TopicArn"]
+    queue = sqs.create_queue(QueueName="operators")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    told = tmp_path / "told"
+    who = OnFinish(("sh", "-c", f"echo $AL3SPARK_STATUS > {told}"), topic)
+    put(tmp_path / "in", {"a.al3": al3(1)})
+    manifest = run(ready(Source(str(tmp_path / "in")), tmp_path / "out", Options(on_finish=who, min_age_s=0)))
+    assert told.read_text() == "completed\n"
+    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert json.loads(json.loads(message["Body"])["Message"]) == {
+        "job_id": manifest["job_id"],
+        "status": "completed",
+        "manifest": f"{tmp_path}/out/_al3spark/jobs/{manifest['job_id']}/manifest.json",
+    }
+
+
+@pytest.mark.spark
+@pytest.mark.s3
+@pytest.mark.usefixtures("spark")
+def test_a_topic_that_is_not_there_is_told_and_does_no_harm(
+    tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    put(tmp_path / "in", {"a.al3": al3(1)})
+    who = OnFinish(sns_topic_arn="arn:aws:sns:us-east-1:123456789012:nobody")
+    steps: list[str] = []
+    prepared = ready(Source(str(tmp_path / "in")), tmp_path / "out", Options(on_finish=who, min_age_s=0))
+    assert run(prepared, lambda progress: steps.append(progress.step))["status"] == "completed"
+    assert steps[-1].startswith(f"on_finish: {who.sns_topic_arn}: An error occurred (NotFound)")

@@ -27,7 +27,7 @@ def test_a_request_has_defaults_for_all_options() -> None:
         max_attempts=5,
         retry_delay_s=0.5,
         archive=None,
-        on_finish=(),
+        on_finish=None,
         log_format="text",
     )
 

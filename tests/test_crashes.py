@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
@@ -48,14 +47,10 @@ from tests.batches import (
 
 pytestmark = pytest.mark.spark
 
-newest_only = pytest.mark.skipif(
-    pyspark.__version__ < "4", reason="where a driver dies is not up to Spark: on 3.5 two points are enough"
-)
-
 
 def on_both_if(wanted: bool) -> tuple[pytest.MarkDecorator, ...]:
     """Marks for a parameter that is tried on Spark 3.5 too only where that is wanted."""
-    return () if wanted else (newest_only,)
+    return () if wanted else (pytest.mark.newest,)
 
 
 MIB = 1 << 20
@@ -299,7 +294,7 @@ def test_a_driver_killed_at_any_point_loses_nothing_and_doubles_nothing(
 
 
 @pytest.mark.slow
-@newest_only
+@pytest.mark.newest
 def test_a_driver_killed_while_it_removes_replaced_rows_leaves_none_of_them(
     tmp_path: Path, drivers: Drivers, destination: Path
 ) -> None:
@@ -327,7 +322,7 @@ def test_a_driver_killed_while_it_removes_replaced_rows_leaves_none_of_them(
 
 
 @pytest.mark.slow
-@newest_only
+@pytest.mark.newest
 def test_a_driver_killed_while_it_archives_leaves_the_rest_to_the_next(
     tmp_path: Path, drivers: Drivers, destination: Path
 ) -> None:
@@ -371,7 +366,7 @@ REPAIRS = {
 
 
 @pytest.mark.slow
-@newest_only
+@pytest.mark.newest
 @pytest.mark.parametrize("point", REPAIRS)
 def test_a_recovery_that_is_killed_itself_is_done_by_the_next(
     point: str, source: Path, planned: Path, drivers: Drivers, destination: Path, undisturbed: Path
@@ -386,7 +381,7 @@ def test_a_recovery_that_is_killed_itself_is_done_by_the_next(
 
 
 @pytest.mark.slow
-@newest_only
+@pytest.mark.newest
 def test_a_plan_whose_staged_file_is_lost_is_rolled_back_and_its_input_read_again(
     source: Path, planned: Path, destination: Path, undisturbed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -491,7 +486,7 @@ LOCK_UP = "until mount -o remount,ro {}; do sleep 0.01; done"  # not while any f
 
 
 @pytest.mark.slow
-@newest_only
+@pytest.mark.newest
 @pytest.mark.parametrize(
     ("document", "committed"),
     [("plan-000001.json", ONE), ("plan-000001.verdict.json", ALL)],
@@ -537,7 +532,22 @@ def test_a_disk_that_is_read_only_from_the_start_ends_a_run_in_one_line(source: 
     assert line.endswith(": Read-only file system")
 
 
-# Under spark-submit
+# Terminated
+
+
+@pytest.mark.slow
+def test_whatever_fails_because_of_sigterm_is_told_as_cancelled(
+    source: Path, drivers: Drivers, destination: Path
+) -> None:
+    """As when Java dies of the same signal, and a call to it finds nobody."""
+    failing = "kill -TERM $PPID; sleep 1; false"
+    strike = Strike("create_document", r"plan-000001\.json", what=failing)
+    assert drivers.run(strike, "ingest", source, destination, *IN_CHUNKS) == "exit 143"
+    assert drivers.complaints() == ["al3spark: interrupted; nothing half done is published"]
+    status = read_status(open_place(str(destination)), job_of(destination))
+    assert status
+    assert (status["status"], bool(status["completed_at"])) == ("cancelled", True)
+    assert (policies(destination), staged_files(destination)) == (ONE, [])
 
 
 @pytest.mark.slow

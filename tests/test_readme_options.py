@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from al3spark.cli import cli
-from al3spark.config import Archive, Destination, Options, Source
+from al3spark.config import Archive, Destination, OnFinish, Options, Source
 from al3spark.locations import FILES, TYPES, URI
 from al3spark.options import Option, describe, tell_valid
 
@@ -53,8 +53,8 @@ def _document_rows() -> Iterator[Row]:
         yield _row("destination", option)
     for option in describe(Options):
         yield _row("options", option, option.flag)
-        if option.kind is Archive:
-            yield from (_row("options.archive", each) for each in describe(Archive))
+        if option.kind in (Archive, OnFinish):
+            yield from (_row(f"options.{option.name}", each) for each in describe(option.kind))
 
 
 def _command_rows() -> Iterator[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from al3spark.config import Archive, BatchRequest, Destination, Options, S3Access, Source
+from al3spark.config import Archive, BatchRequest, Destination, OnFinish, Options, S3Access, Source
 from al3spark.errors import RequestError
 from al3spark.options import describe
 from al3spark.requests import load_request
@@ -41,7 +41,7 @@ def test_the_example_in_conf_is_a_request_that_names_every_option() -> None:
         Options(
             max_failed_files=10,
             max_failed_ratio=0.05,
-            on_finish=("logger", "-t", "al3spark", "the batch has ended"),
+            on_finish=OnFinish(("logger", "-t", "al3spark", "the batch has ended")),
         ),
     )
     document = json.loads((ROOT / "conf/batch.json").read_text())
@@ -90,7 +90,7 @@ def test_a_request_can_be_words_of_a_command_line_only() -> None:
         ({"ingest_date": "2026-01-02"}, Options(ingest_date=date(2026, 1, 2))),
         ({"archive": "/done"}, Options(archive=Archive("/done"))),
         ({"archive": {"failed": "/bad"}}, Options(archive=Archive(None, "/bad"))),
-        ({"on_finish": ["notify", "a b"]}, Options(on_finish=("notify", "a b"))),
+        ({"on_finish": ["notify", "a b"]}, Options(on_finish=OnFinish(("notify", "a b")))),
         ({"on_changed": "replace", "log_format": "emf"}, Options(on_changed="replace", log_format="emf")),
     ],
 )
@@ -121,10 +121,14 @@ def test_options_are_read(tmp_path: Path, options: object, expected: Options) ->
             {"reprocess": "all"},
             "options.reprocess is 'all'; valid: failed, or a job like batch-20260102-abc123",
         ),
-        ({"on_finish": "notify x"}, 'options.on_finish is "notify x"; valid: a list of texts'),
+        (
+            {"on_finish": "notify x"},
+            'options.on_finish is "notify x"; valid: a command as a list of words, or an object with command '
+            "and sns_topic_arn",
+        ),
         (
             {"on_finish": {"sns_topic_arn": "arn:aws:sns:x"}},
-            "options.on_finish.sns_topic_arn comes later; valid: a command as a list of words",
+            "options.on_finish.sns_topic_arn is 'arn:aws:sns:x'; valid: the ARN of a topic",
         ),
         (
             {"archive": 7},

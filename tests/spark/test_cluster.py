@@ -136,10 +136,6 @@ sys.meta_path.insert(0, Finder())
 """
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
-only_on_4 = pytest.mark.skipif(
-    pyspark.__version__.startswith("3."),
-    reason="20 s each; what differs on Spark 3.5 is what it does when output of the parse is lost",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +347,7 @@ def assert_complete(run: Run, undisturbed: Tables) -> None:
     assert run.chunk_attempts() == {1}
 
 
-@only_on_4
+@pytest.mark.newest
 def test_a_killed_python_worker_costs_its_task_one_attempt(
     source: Path, undisturbed: Tables, start: Start
 ) -> None:
@@ -363,7 +359,7 @@ def test_a_killed_python_worker_costs_its_task_one_attempt(
     assert run.times_parsed() == Counter([*NAMES, held.name])
 
 
-@only_on_4
+@pytest.mark.newest
 def test_what_an_executor_parsed_is_parsed_again_if_it_is_lost_in_the_parse(
     source: Path, undisturbed: Tables, start: Start
 ) -> None:
@@ -426,7 +422,7 @@ def test_a_file_that_changes_before_lost_rows_of_it_are_parsed_again_is_left_to_
     assert found == rows_of_records(read_tables(tmp_path / "fresh"))
 
 
-@only_on_4
+@pytest.mark.newest
 def test_copies_of_slow_tasks_that_win_change_nothing(
     source: Path, undisturbed: Tables, start: Start
 ) -> None:
