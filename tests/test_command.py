@@ -14,7 +14,7 @@ from al3spark.store.lock import acquire
 from al3spark.store.places import open_place
 from tests.batches import al3, put, read_rows, statuses
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.newest]
 
 BAD = b"Dear agent, this is no download.\r\n"
 

@@ -60,6 +60,7 @@ def test_every_command_of_the_readme_is_known_here() -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.newest
 @pytest.mark.parametrize("command", AL3SPARK)
 def test_command_of_the_readme_ends_well(
     command: str, data: Path, tmp_path: Path, spark: "SparkSession", monkeypatch: pytest.MonkeyPatch

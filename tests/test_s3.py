@@ -189,6 +189,7 @@ class ReplacingPlace:
         return getattr(self.place, name)
 
 
+@pytest.mark.newest
 def test_a_slow_and_faulty_store_gives_the_same_tables(bucket: Bucket, tmp_path: Path) -> None:
     """500 files of 100 KB; 30 to 50 ms a request, and every twentieth goes wrong."""
     data = sample_bytes(100_000, seed=3)
@@ -206,6 +207,7 @@ def test_a_slow_and_faulty_store_gives_the_same_tables(bucket: Bucket, tmp_path:
     note("500 files in {:.1f} s, {} retries", seconds, manifest["summary"]["retries"])
 
 
+@pytest.mark.newest
 def test_reading_ahead_hides_the_delay(bucket: Bucket, tmp_path: Path) -> None:
     """In one task: several GETs on their way against one after the other, 40 ms each."""
     put(tmp_path / "in", {f"{number:03}.al3": bytes(100_000) for number in range(100)})
@@ -281,6 +283,7 @@ def test_the_policy_is_what_the_job_calls(bucket: Bucket, tmp_path: Path) -> Non
     assert called == allowed()
 
 
+@pytest.mark.newest
 def test_credentials_that_may_only_read_are_told_in_one_line_and_leave_nothing(
     bucket: Bucket, tmp_path: Path
 ) -> None:
