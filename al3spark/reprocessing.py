@@ -1,8 +1,8 @@
 """Find the files of a job again, to read them once more: where they were, or where the archive put them.
 
 In: a job, its destination, and the places where its files can be. Out: files to read, under the paths that
-they had, and what their new rows replace. Raises: RequestError if one of them is gone or the job has nothing
-to replace; before anything is read or removed.
+they had, and what their new rows replace. Raises: RequestError if the job has nothing to replace, BatchError
+if a file is gone; before anything is read or removed.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from al3spark.al3.archives import is_archive
-from al3spark.errors import RequestError
+from al3spark.errors import BatchError, RequestError
 from al3spark.spark.splits import InputFile
 from al3spark.store.ledger import Held, Ledger, list_outcomes
 from al3spark.store.naming import StoredFile
@@ -69,7 +69,7 @@ def find_rerun(destination: Place, job_id: str, ledger: Ledger, places: Sequence
     found = {path: there.get(moved.get(path, path)) or there.get(path) for path in paths}
     gone = [path for path in paths if found[path] is None]
     if gone:
-        raise RequestError(
+        raise BatchError(
             f"reprocess: {len(gone)} of the files of {job_id} are neither in the source nor in the archive, "
             f"so nothing is replaced: {', '.join(gone[:_MOST_NAMED])}{', ...' if gone[_MOST_NAMED:] else ''}"
         )

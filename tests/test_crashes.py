@@ -540,7 +540,8 @@ def test_whatever_fails_because_of_sigterm_is_told_as_cancelled(
     source: Path, drivers: Drivers, destination: Path
 ) -> None:
     """As when Java dies of the same signal, and a call to it finds nobody."""
-    failing = "kill -TERM $PPID; sleep 1; false"
+    # Not at once: the thread that starts a process blocks signals meanwhile, and might take this one then.
+    failing = "sleep 0.5; kill -TERM $PPID; sleep 1; false"
     strike = Strike("create_document", r"plan-000001\.json", what=failing)
     assert drivers.run(strike, "ingest", source, destination, *IN_CHUNKS) == "exit 143"
     assert drivers.complaints() == ["al3spark: interrupted; nothing half done is published"]

@@ -159,7 +159,7 @@ def test_a_job_is_not_run_again_if_a_source_is_gone_or_changed(source: Path, des
     before = read_tables(destination)
     stamp = (source / "b.al3").stat()
     (source / "b.al3").rename(source.parent / "b.al3")
-    with pytest.raises(RequestError, match=rf"1 of the files of {first['job_id']} are neither .*/in/b.al3$"):
+    with pytest.raises(BatchError, match=rf"1 of the files of {first['job_id']} are neither .*/in/b.al3$"):
         ingest(source, destination, reprocess=first["job_id"])
     put(source, {"b.al3": al3(9)})
     os.utime(source / "b.al3", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
