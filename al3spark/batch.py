@@ -9,6 +9,7 @@ published then.
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -88,7 +89,8 @@ def _run_locked(
             try:
                 return run.carry_out()
             except BaseException as error:
-                settle_job(prepared.destination, job_id)
+                with suppress(StoreError):  # what went wrong before counts; the next run settles the rest
+                    settle_job(prepared.destination, job_id)
                 if is_interrupted():
                     board.cancel("interrupted")
                 cancelled = board.is_cancelled or isinstance(error, KeyboardInterrupt | CancelledError)

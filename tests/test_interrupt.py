@@ -201,3 +201,30 @@ def test_a_signal_that_a_destructor_swallows_comes_again() -> None:
     )
     assert (ended.returncode, ended.stdout) == (143, "")
     assert ended.stderr.splitlines()[-1] == TOLD
+
+
+def kill_java(process: subprocess.Popen[str], number: int) -> None:
+    """End the Java process that a command has started, and it alone."""
+    (java,) = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "java"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    os.kill(int(java), number)
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_java_that_is_killed_ends_a_run_in_one_line_of_ours(
+    source: Path,
+    running: subprocess.Popen[str],
+    tmp_path: Path,
+    spark: "SparkSession",
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kill_java(running, signal.SIGKILL)
+    out, err = running.communicate(timeout=DUE_S)
+    assert (running.returncode, out) == (1, "")
+    assert err.splitlines()[-1].startswith("al3spark: the Java process of Spark has ended, ")
+    (status,) = (tmp_path / "out").glob("_al3spark/jobs/*/status.json")
+    assert json.loads(status.read_text())["status"] == "failed"
+    assert [name for name in files_below(tmp_path / "out") if not name.startswith("_al3spark/")] == []
+    assert_next_run_completes(source, tmp_path / "out", capsys)

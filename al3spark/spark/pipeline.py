@@ -11,6 +11,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -102,7 +103,8 @@ def run_chunk(
             raise SumsError("Spark parsed lost output again, and the files had changed") from error
         raise _as_ours(error) from error
     finally:
-        spark.catalog.dropTempView(view)
+        with suppress(PySparkException, Py4JError, ConnectionError):  # what went wrong before counts
+            spark.catalog.dropTempView(view)
     totals = tuple(
         SplitTotals.from_bytes(bytes(row["totals"])) for row in rows if row["table_name"] == TOTALS
     )

@@ -22,15 +22,19 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any, TypeVar
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import InheritableThread, SparkContext
 from pyspark.sql import SparkSession
 
-from al3spark.errors import CancelledError, RequestError
+from al3spark.errors import BatchError, CancelledError, RequestError
 
 Result = TypeVar("Result")
 
 LEAST_JAVA = 17
+JAVA_GONE = (
+    "the Java process of Spark has ended, as when it is killed for its memory; nothing half done is "
+    "published, run it again"
+)
 _CLEAN_UP_S = 30.0
 _CANCEL_AGAIN_S = 0.2
 _INTERRUPTED: ContextVar[threading.Event | None] = ContextVar("interrupted", default=None)
@@ -74,11 +78,23 @@ def open_session(master: str | None = None, parallelism: int | None = None) -> I
         spark.conf.set(name, value)
     try:
         yield spark
+    except Exception as error:
+        if given is None and _is_java_gone(spark):
+            raise BatchError(JAVA_GONE) from error
+        raise
     finally:
         if given is None:
-            spark.stop()
+            with suppress(ConnectionError, Py4JError):  # Java may be gone, or about to go
+                spark.stop()
         else:
             _restore(spark, before)
+
+
+def _is_java_gone(spark: SparkSession) -> bool:
+    """Whether the Java process that this one started has ended; nobody can tell of another's."""
+    gateway = getattr(SparkContext, "_gateway", None) if hasattr(spark, "_jsc") else None
+    process = getattr(gateway, "proc", None)
+    return process is not None and process.poll() is not None
 
 
 def is_given() -> bool:
@@ -113,6 +129,8 @@ def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result
     worker = thread(target=run, daemon=True)
     worker.start()
     try:
+        while worker.is_alive():  # a wait without end can miss a signal that another thread took
+            worker.join(_POLL_S)
         return outcome.result()
     except KeyboardInterrupt:
         interrupted.set()
