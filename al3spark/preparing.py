@@ -15,7 +15,7 @@ from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options, S3
 from al3spark.errors import RequestError
 from al3spark.planning import Selection, drop_known, drop_young, list_inputs
 from al3spark.spark.tasks import ParseTask
-from al3spark.store.buckets import Access
+from al3spark.store.calls import Access
 from al3spark.store.ledger import Ledger, load_ledger
 from al3spark.store.places import Place, open_place
 from al3spark.store.retrying import RetryPlan

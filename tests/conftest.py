@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from al3spark.store.buckets import Access
+from al3spark.store.calls import Access
 from al3spark.store.places import Place, open_place
 from tests.servers import make_bucket, moto_server
 

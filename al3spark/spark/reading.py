@@ -23,6 +23,7 @@ from al3spark.store.retrying import Patience
 
 WHOLE_BYTES = 32 << 20
 SEGMENT_BYTES = 64 << 20
+_BLOCK_BYTES = 4 << 20
 _AHEAD_FILES = 8
 _AHEAD_BYTES = 32 << 20
 
@@ -111,10 +112,25 @@ def read_files(
 
 
 def stream(place: Readable, file: InputFile, window: int, patience: Patience) -> Iterator[bytes]:
-    """Read a plain file window by window."""
-    for offset in range(0, file.size, window):
-        size = min(window, file.size - offset)
-        yield patience.insist(partial(place.read_range, file.name, offset, size, file.version))
+    """Read a plain file window by window; while the windows of one block are taken, the next one comes."""
+    block = max(_BLOCK_BYTES // window, 1) * window
+    with ThreadPoolExecutor(1) as reader:
+
+        def send_for(offset: int) -> Future[bytes]:
+            size = min(block, file.size - offset)
+            read = partial(place.read_range, file.name, offset, size, file.version)
+            return reader.submit(patience.insist, read)
+
+        coming = send_for(0)
+        for offset in range(0, file.size, block):
+            data = coming.result()
+            if offset + block < file.size:
+                coming = send_for(offset + block)
+            yield from _cut(data, window)
+
+
+def _cut(data: bytes, window: int) -> Iterator[bytes]:
+    return (data[at : at + window] for at in range(0, len(data), window))
 
 
 def _read_ahead(
@@ -148,8 +164,7 @@ def _read_plain(place: Readable, file: InputFile, window: int, patience: Patienc
         data = patience.insist(read) if file.size else b""
     except StoreError as error:
         return as_failure(error)
-    pieces = (data[at : at + window] for at in range(0, len(data), window))
-    return OpenFile(file.file_id or identify(data), detect_form(data), pieces)
+    return OpenFile(file.file_id or identify(data), detect_form(data), _cut(data, window))
 
 
 def _read_members(

@@ -24,7 +24,8 @@ from urllib.parse import unquote, urlsplit
 
 from al3spark.errors import RequestError, StoreError
 from al3spark.store import disks, staging
-from al3spark.store.buckets import Access, open_bucket
+from al3spark.store.buckets import open_bucket
+from al3spark.store.calls import Access
 from al3spark.store.disks import WatchedFile, disk_errors, shown, version_of
 from al3spark.store.naming import StoredFile, matches
 from al3spark.store.staging import STAGING, StagedFile, StagedWriter

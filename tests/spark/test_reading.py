@@ -3,11 +3,12 @@
 import gzip
 import hashlib
 import io
+import threading
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -28,7 +29,7 @@ from al3spark.spark.reading import (
     stream,
 )
 from al3spark.spark.splits import InputFile
-from al3spark.store.places import Place, open_place
+from al3spark.store.places import Place, Readable, open_place
 from al3spark.store.retrying import Patience, RetryPlan
 from tests.batches import append, put
 
@@ -283,3 +284,37 @@ def test_a_scan_gives_id_form_and_size() -> None:
 def test_a_plain_file_is_streamed_in_windows(tmp_path: Path, place: Place) -> None:
     put(tmp_path, {"a": b"123456789"})
     assert list(stream(place, listed(place, "a")[0], 4, Patience(RetryPlan()))) == [b"1234", b"5678", b"9"]
+
+
+@dataclass
+class Watched:
+    """A place whose reads are noted, and the second of them told."""
+
+    place: Readable
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    second: threading.Event = field(default_factory=threading.Event)
+
+    def uri(self, name: str) -> str:
+        return self.place.uri(name)
+
+    def read_range(self, name: str, offset: int, length: int, version: str) -> bytes:
+        self.asked.append((offset, length))
+        if offset:
+            self.second.set()
+        return self.place.read_range(name, offset, length, version)
+
+    def open_stream(self, name: str, version: str | None = None) -> BinaryIO:
+        return self.place.open_stream(name, version)
+
+
+def test_the_next_block_of_a_large_file_comes_while_the_windows_of_one_are_taken(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_BLOCK_BYTES", 10)
+    put(tmp_path, {"a": b"123456789012345678"})
+    watched = Watched(place)
+    windows = stream(watched, listed(place, "a")[0], 4, Patience(RetryPlan()))
+    assert next(windows) == b"1234"
+    assert watched.second.wait(10)
+    assert list(windows) == [b"5678", b"9012", b"3456", b"78"]
+    assert watched.asked == [(0, 8), (8, 8), (16, 2)]

@@ -13,10 +13,11 @@ import boto3
 import pytest
 
 from al3spark.errors import FileChangedError, RequestError, StoreError
-from al3spark.store.buckets import PART_BYTES, Access
+from al3spark.store.calls import Access
 from al3spark.store.places import Place, open_place
 from al3spark.store.retrying import RetryPlan
 from al3spark.store.staging import StagedFile
+from al3spark.store.uploads import PART_BYTES
 from tests.servers import ROOT, faulty_proxy, make_bucket
 
 pytestmark = pytest.mark.s3
@@ -255,7 +256,7 @@ def test_denied_is_one_line_that_waiting_does_not_help(moto: str, bucket: str) -
 
 NO_KEYS = """
 import sys
-from al3spark.store.buckets import Access
+from al3spark.store.calls import Access
 from al3spark.store.places import open_place
 list(open_place(sys.argv[1], Access(endpoint_url=sys.argv[2])).list_files())
 """
