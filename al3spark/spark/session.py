@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -129,15 +129,17 @@ def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result
     worker = thread(target=run, daemon=True)
     worker.start()
     try:
-        while worker.is_alive():  # a wait without end can miss a signal that another thread took
-            worker.join(_POLL_S)
+        # A wait without end can miss a signal that another thread took; Thread.join must not be interrupted at
+        # all: Python 3.11 takes a thread for ended then.
+        while not wait([outcome], _POLL_S).done:
+            pass
         return outcome.result()
     except KeyboardInterrupt:
         interrupted.set()
         until = time.monotonic() + _CLEAN_UP_S
-        while worker.is_alive() and time.monotonic() < until:
+        while not outcome.done() and time.monotonic() < until:
             cancel_jobs(spark)  # again and again: a job that is still being planned cannot be cancelled
-            worker.join(_CANCEL_AGAIN_S)
+            wait([outcome], _CANCEL_AGAIN_S)
         raise
 
 
