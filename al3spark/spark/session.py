@@ -129,8 +129,8 @@ def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result
     worker = thread(target=run, daemon=True)
     worker.start()
     try:
-        # A wait without end can miss a signal that another thread took; Thread.join must not be interrupted at
-        # all: Python 3.11 takes a thread for ended then.
+        # A wait without end can miss a signal that another thread took. Not Thread.join: interrupted, Python
+        # 3.11 takes the thread for ended.
         while not wait([outcome], _POLL_S).done:
             pass
         return outcome.result()
