@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from al3spark.store.calls import Access
 from al3spark.store.places import Place, open_place
-from tests.servers import make_bucket, moto_server
+from tests.servers import make_bucket, moto_server, s3rver
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -67,6 +67,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
 def moto() -> Iterator[str]:
     """URL of an S3 server: moto's, in a process of its own."""
     with moto_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an S3 server that ignores conditions and can neither list nor abort uploads: s3rver."""
+    with s3rver(tmp_path_factory.mktemp("s3rver")) as url:
         yield url
 
 

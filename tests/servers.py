@@ -13,8 +13,9 @@ from pathlib import Path
 import boto3
 
 ROOT = Path(__file__).parent.parent
-# What every SDK call needs; set before any process starts, the JVM of the Spark session above all.
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+# What every SDK call needs; set before any process starts, the JVM of the Spark session above all. They are
+# the only keys that s3rver takes.
+KEYS = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER", "AWS_DEFAULT_REGION": "us-east-1"}
 os.environ |= KEYS | {"AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -39,6 +40,13 @@ def moto_server() -> contextlib.AbstractContextManager[str]:
     """URL of moto's server."""
     port = free_port()
     return _serve(port, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port))
+
+
+def s3rver(folder: Path) -> contextlib.AbstractContextManager[str]:
+    """URL of an S3 server by other hands, data in a folder; `scripts/setup --test` installs it."""
+    port, home = free_port(), ROOT / ".s3rver"
+    told = ("--directory", str(folder), "--address", "127.0.0.1", "--port", str(port), "--silent")
+    return _serve(port, str(home / "node"), str(home / "node_modules/s3rver/bin/s3rver.js"), *told)
 
 
 def faulty_proxy(

@@ -19,6 +19,7 @@ import pytest
 
 from al3spark.al3.archives import Limits
 from al3spark.config import Archive, BatchRequest, Destination, Options, S3Access, Source
+from al3spark.errors import RequestError
 from al3spark.preparing import Prepared, prepare
 from al3spark.sampling import sample_bytes, write_sample
 from al3spark.spark.reading import read_files
@@ -91,6 +92,11 @@ def bucket(moto: str, tmp_path: Path) -> Bucket:
     return Bucket(moto, make_bucket(moto), tmp_path / "downloaded")
 
 
+@pytest.fixture
+def other_bucket(other_server: str, tmp_path: Path) -> Bucket:
+    return Bucket(other_server, make_bucket(other_server), tmp_path / "downloaded")
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus") / "in"
@@ -125,7 +131,10 @@ def note(text: str, *values: object) -> None:
     sys.stderr.write(text.format(*values) + "\n")
 
 
-@pytest.mark.parametrize("options", [{}, {"split_mib": 1, "window_kib": 4, "chunk_mib": 1}])
+CUTS: list[dict[str, int]] = [{}, {"split_mib": 1, "window_kib": 4, "chunk_mib": 1}]
+
+
+@pytest.mark.parametrize("options", CUTS)
 def test_tables_are_those_from_disk(
     bucket: Bucket, corpus: Path, expected: Tables, options: dict[str, int]
 ) -> None:
@@ -135,6 +144,20 @@ def test_tables_are_those_from_disk(
     assert tables_of(bucket.download(), f"s3://{bucket.name}/in") == expected
     assert bucket.uploads() == []
     again = run(bucket.ready())
+    assert (again["summary"]["processed"], again["summary"]["skipped"] >= 30) == (0, True)
+
+
+@pytest.mark.newest
+@pytest.mark.parametrize("options", CUTS)
+def test_tables_are_those_from_disk_on_a_server_by_other_hands(
+    other_bucket: Bucket, corpus: Path, expected: Tables, options: dict[str, int]
+) -> None:
+    other_bucket.upload(corpus)
+    with pytest.raises(RequestError, match="ignores conditional writes"):
+        run(other_bucket.ready())
+    assert run(other_bucket.ready(no_lock=True, **options))["status"] == "partial_success"
+    assert tables_of(other_bucket.download(), f"s3://{other_bucket.name}/in") == expected
+    again = run(other_bucket.ready(no_lock=True))
     assert (again["summary"]["processed"], again["summary"]["skipped"] >= 30) == (0, True)
 
 

@@ -177,7 +177,7 @@ class _Bucket:
         return uploads.start_upload(self.calls, final_name, job_id, chunk, attempt)
 
     def is_staged(self, staged: StagedFile) -> bool:
-        return uploads.is_open(self.calls, staged)
+        return uploads.is_open(self.calls, staged) is not False
 
     def is_published(self, staged: StagedFile) -> bool:
         return uploads.is_completed(self.calls, staged)

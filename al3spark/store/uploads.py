@@ -57,13 +57,15 @@ def start_upload(calls: Calls, name: str, job_id: str, chunk: int, attempt: int)
     return UploadWriter(calls, name, answer["UploadId"], mark)
 
 
-def is_open(calls: Calls, staged: StagedFile) -> bool:
-    """Whether an upload can still be completed."""
+def is_open(calls: Calls, staged: StagedFile) -> bool | None:
+    """Whether an upload can still be completed; None if the store cannot tell."""
     try:
         calls.call("list_parts", staged.final_name, UploadId=_token(staged).upload, MaxParts=1)
     except StoreError as error:
         if error.code in _GONE:
             return False
+        if error.code in UNSUPPORTED:
+            return None
         raise
     return True
 
@@ -96,11 +98,16 @@ def complete_upload(calls: Calls, staged: StagedFile) -> bool:
             return True
         if refusal is None or refusal.code in _GONE:
             return False
-        if not is_open(calls, staged):  # some stores answer 500 to an upload that is gone
+        if is_open(calls, staged) is False:  # some stores answer 500 to an upload that is gone
             return False
         raise refusal
 
-    return calls.insist(complete)
+    try:
+        return calls.insist(complete)
+    except StoreError as error:
+        if error.retryable and is_open(calls, staged) is None:  # it said so again and again
+            return False
+        raise
 
 
 def abort_upload(calls: Calls, staged: StagedFile) -> None:
