@@ -38,7 +38,8 @@ from al3spark.spark.session import watch_tasks
 from al3spark.spark.splits import Split
 from al3spark.spark.tasks import ParseTask
 from al3spark.spark.writing import WriteTask, final_name
-from al3spark.store.ledger import FILES_SCHEMA, FILES_TABLE, Held, Ledger
+from al3spark.store.files_table import FILES_SCHEMA, FILES_TABLE
+from al3spark.store.ledger import Held, Ledger
 from al3spark.store.lock import Lock
 from al3spark.store.publish import Plan, run_plan, write_plan
 from al3spark.turnover import Turnover

@@ -22,7 +22,7 @@ from al3spark.monitoring import Trouble
 from al3spark.planning import Selection, Skipped
 from al3spark.spark.pipeline import StagedTable
 from al3spark.spark.splits import InputFile
-from al3spark.store.ledger import FILES_SCHEMA
+from al3spark.store.files_table import FILES_SCHEMA
 
 SUCCEEDED, WITH_FAULTS, FAILED, SKIPPED = "succeeded", "succeeded_with_faults", "failed", "skipped"
 MOST_FAILURES = 100

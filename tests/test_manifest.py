@@ -23,7 +23,7 @@ from al3spark.manifest import (
 from al3spark.planning import Selection, Skipped
 from al3spark.spark.pipeline import StagedTable
 from al3spark.spark.splits import InputFile
-from al3spark.store.ledger import FILES_SCHEMA
+from al3spark.store.files_table import FILES_SCHEMA
 from al3spark.store.staging import StagedFile
 
 JOB = "batch-20260102-abc123"
