@@ -18,17 +18,17 @@ from al3spark.al3.totals import FileTotals
 from al3spark.archiving import Archiver, Move, Moved
 from al3spark.budget import find_breach
 from al3spark.errors import BatchError, SumsError, TasksFailedError
-from al3spark.judging import find_doubles, find_failed, find_unlike, without
-from al3spark.manifest import (
+from al3spark.file_rows import (
     FAILED,
     ChunkRecord,
     Links,
     Skip,
-    Stop,
     choose_skips,
     make_file_rows,
     make_skip_rows,
 )
+from al3spark.judging import find_doubles, find_failed, find_unlike, without
+from al3spark.manifest import Stop
 from al3spark.monitoring import StatusBoard
 from al3spark.planning import Selection, Skipped
 from al3spark.preparing import Prepared

@@ -35,15 +35,18 @@ LAYERS = {
     "al3spark.archiving": _STORE | {"al3spark.spark"},
     "al3spark.planning": _ENGINE,
     "al3spark.reprocessing": _ENGINE,
-    "al3spark.manifest": _ENGINE | {"al3spark.planning", "al3spark.monitoring", "al3spark.archiving"},
+    "al3spark.file_rows": _ENGINE | {"al3spark.planning"},
+    "al3spark.manifest": _ENGINE
+    | {"al3spark.file_rows", "al3spark.planning", "al3spark.monitoring", "al3spark.archiving"},
     "al3spark.monitoring": _STORE,
     "al3spark.reporting": set(),
     "al3spark.preparing": _ENGINE | {"al3spark.planning"},
-    "al3spark.judging": _ENGINE | {"al3spark.planning", "al3spark.manifest", "al3spark.monitoring"},
+    "al3spark.judging": _ENGINE | {"al3spark.planning", "al3spark.file_rows", "al3spark.monitoring"},
     "al3spark.chunks": _ENGINE
     | {
         "al3spark.archiving",
         "al3spark.budget",
+        "al3spark.file_rows",
         "al3spark.judging",
         "al3spark.manifest",
         "al3spark.monitoring",
@@ -56,6 +59,7 @@ LAYERS = {
     | {
         "al3spark.archiving",
         "al3spark.chunks",
+        "al3spark.file_rows",
         "al3spark.judging",
         "al3spark.manifest",
         "al3spark.monitoring",
@@ -107,6 +111,7 @@ _ARROW = {
     "al3spark.sampling",
     "al3spark.inspection",
     "al3spark.planning",
+    "al3spark.file_rows",
     "al3spark.manifest",
     "al3spark.chunks",
     "al3spark.datafiles",
