@@ -20,8 +20,9 @@ from al3spark.archiving import Archiver
 from al3spark.chunks import ChunkRunner
 from al3spark.config import REPLACE, REPROCESS_FAILED, OnFinish
 from al3spark.errors import CancelledError, StoreError
+from al3spark.file_rows import ChunkRecord, count_statuses
 from al3spark.judging import count_chunk
-from al3spark.manifest import ChunkRecord, JobRecord, Stop, compose_manifest, count_statuses, find_troubles
+from al3spark.manifest import JobRecord, Stop, compose_manifest, find_troubles
 from al3spark.monitoring import Counts, StatusBoard, mark_dead
 from al3spark.planning import Selection, identify_inputs
 from al3spark.preparing import Prepared, select_listed

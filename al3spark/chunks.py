@@ -18,17 +18,17 @@ from al3spark.al3.totals import FileTotals
 from al3spark.archiving import Archiver, Move, Moved
 from al3spark.budget import find_breach
 from al3spark.errors import BatchError, SumsError, TasksFailedError
-from al3spark.judging import find_doubles, find_failed, find_unlike, without
-from al3spark.manifest import (
+from al3spark.file_rows import (
     FAILED,
     ChunkRecord,
     Links,
     Skip,
-    Stop,
     choose_skips,
     make_file_rows,
     make_skip_rows,
 )
+from al3spark.judging import find_doubles, find_failed, find_unlike, without
+from al3spark.manifest import Stop
 from al3spark.monitoring import StatusBoard
 from al3spark.planning import Selection, Skipped
 from al3spark.preparing import Prepared
@@ -38,7 +38,8 @@ from al3spark.spark.session import watch_tasks
 from al3spark.spark.splits import Split
 from al3spark.spark.tasks import ParseTask
 from al3spark.spark.writing import WriteTask, final_name
-from al3spark.store.ledger import FILES_SCHEMA, FILES_TABLE, Held, Ledger
+from al3spark.store.files_table import FILES_SCHEMA, FILES_TABLE
+from al3spark.store.ledger import Held, Ledger
 from al3spark.store.lock import Lock
 from al3spark.store.publish import Plan, run_plan, write_plan
 from al3spark.turnover import Turnover

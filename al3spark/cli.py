@@ -10,15 +10,13 @@ import io
 import json
 import logging
 import os
-import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -26,28 +24,17 @@ from click.core import ParameterSource
 import al3spark
 from al3spark.al3.dictionary import load_dictionary
 from al3spark.config import Options, Source
-from al3spark.display import (
-    ProgressLine,
-    dictionary_lines,
-    findings_lines,
-    group_lines,
-    preview_lines,
-    summary_lines,
-)
+from al3spark.display import ProgressLine, findings_lines, preview_lines, summary_lines
 from al3spark.errors import Al3Error, CancelledError, DictionaryError, RequestError
-from al3spark.operator_cli import COMMANDS
-from al3spark.options import Option, Range, Words, describe
+from al3spark.flags import DESCRIBED, READING, flags
+from al3spark.format_cli import COMMANDS as FORMAT_COMMANDS
+from al3spark.operator_cli import COMMANDS as OPERATOR_COMMANDS
 from al3spark.reporting import LogLines
 from al3spark.requests import load_request
 
 FAILED, PARTLY = 1, 3
 BY_SIGNAL = 128  # and its number: 130 for SIGINT, 143 for SIGTERM
 _COME_AGAIN_S = 0.05
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_DESCRIBED = {option.name: option for option in (*describe(Source), *describe(Options))}
-_READING = ("dictionaries", "century_pivot")  # how files are read
 _SPLITTING = ("pattern", "split_mib", "window_kib", "master")  # how the work is cut
 
 
@@ -131,38 +118,6 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _flags(*names: str) -> Callable[[Command], Command]:
-    """Add the flags of some options, as config.py describes them."""
-
-    def add(command: Command) -> Command:
-        for option in reversed([_DESCRIBED[name] for name in names]):
-            command = _as_flag(option)(command)
-        return command
-
-    return add
-
-
-def _as_flag(option: Option) -> Callable[[Command], Command]:
-    meaning, metavar = option.meaning, option.metavar or None
-    if isinstance(option.valid, Range):
-        meaning = f"{meaning.removesuffix('.')}; {option.valid}."
-    elif isinstance(option.valid, Words):
-        metavar = "|".join(option.valid.words)
-    if option.kind is bool:
-        return click.option(option.flag, option.name, is_flag=True, help=meaning)
-    one_command = option.name == "on_finish"
-    return click.option(
-        option.flag,
-        option.name,
-        type=shlex.split if one_command else {int: int, float: float}.get(option.kind, str),
-        multiple=option.kind is tuple,
-        default=option.default,
-        show_default=option.unset or option.default not in (None, ()),
-        metavar=metavar,
-        help=meaning,
-    )
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(al3spark.__version__, prog_name="al3spark")
 def cli() -> None:
@@ -178,7 +133,7 @@ def cli() -> None:
     metavar="FILE",
     help="JSON document with the whole request; what is named here overrides it.",
 )
-@_flags(*_DESCRIBED)
+@flags(*DESCRIBED)
 @click.option("--strict", is_flag=True, help="Exit with 3 if any file failed.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the manifest, and nothing else, on standard output."
@@ -233,7 +188,7 @@ def ingest(
 
 @cli.command()
 @click.argument("source")
-@_flags(*_SPLITTING, *_READING)
+@flags(*_SPLITTING, *READING)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON on standard output.")
 def validate(source: str, pattern: str, as_json: bool, **options: Any) -> int:
     """Parse the AL3 files of SOURCE as `ingest` does and write nothing; exit with 1 if there is any error."""
@@ -253,81 +208,11 @@ def validate(source: str, pattern: str, as_json: bool, **options: Any) -> int:
     return FAILED if findings["errors"] else 0
 
 
-@cli.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False))
-@_flags(*_READING)
-@click.option(
-    "--show-pii", is_flag=True, help="Show names, addresses, numbers and other values that identify people."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the tree as JSON.")
-def inspect(file: str, show_pii: bool, as_json: bool, **options: Any) -> int:
-    """Show FILE as a tree of messages, transactions and groups with their values; without Spark."""
-    from al3spark.inspection import inspect_file, tree_lines
-
-    how = Options(**options)
-    trees = inspect_file(Path(file), load_dictionary(*how.dictionaries), how.century_pivot, show_pii)
-    if as_json:
-        click.echo(json.dumps(list(trees), indent=2))
-    else:
-        for tree in trees:
-            _print_lines(tree_lines(tree))
-    return 0
-
-
-@cli.group()
-def dictionary() -> None:
-    """Look at the layouts of groups, and check your own."""
-
-
-@dictionary.command("list")
-@_flags("dictionaries")
-def list_groups(dictionaries: tuple[str, ...]) -> None:
-    """List the groups that are known."""
-    _print_lines(dictionary_lines(load_dictionary(*dictionaries)))
-
-
-@dictionary.command("show")
-@click.argument("group")
-@_flags("dictionaries")
-def show_group(group: str, dictionaries: tuple[str, ...]) -> None:
-    """Show the elements of GROUP."""
-    layout = load_dictionary(*dictionaries).layout(group.upper())
-    if layout is None:
-        raise RequestError(f"no layout of group {group}; `al3spark dictionary list` shows what there is")
-    _print_lines(group_lines(layout))
-
-
-@dictionary.command("check")
-@click.argument("directory", type=click.Path(exists=True, file_okay=False))
-def check_dictionary(directory: str) -> None:
-    """Check DIRECTORY/groups.csv and DIRECTORY/elements.csv, laid over the starter dictionary."""
-    loaded = load_dictionary(directory)
-    click.echo(f"{directory} is fine: {len(loaded.layouts)} groups with elements, version {loaded.version}")
-
-
-@cli.command()
-@click.argument("directory")
-@click.option("--files", default=50, show_default=True, help="How many files.")
-@click.option("--size", "size_kib", default=200, show_default=True, help="About how many KiB each.")
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--damage", default=0.0, show_default=True, help="Which part of the files is broken, 0 to 1.")
-def sample(directory: str, files: int, size_kib: int, seed: int, damage: float) -> None:
-    """Write made-up AL3 files to DIRECTORY; what was broken stands in _broken.csv there."""
-    from al3spark.sampling import write_sample
-    from al3spark.store.disks import disk_errors
-
-    with disk_errors(directory):
-        report = write_sample(Path(directory), files, size_kib, seed, damage)
-    click.echo(
-        f"{report.files} files, {report.size / 1e6:.1f} MB, {len(report.broken)} broken, in {directory}"
-    )
-
-
 def _print_lines(lines: Sequence[str]) -> None:
     click.echo("\n".join(lines))
 
 
-for _command in COMMANDS:
+for _command in (*FORMAT_COMMANDS, *OPERATOR_COMMANDS):
     cli.add_command(_command)
 
 

@@ -7,7 +7,7 @@ without them. No I/O but a look into the ledger.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from al3spark.manifest import FAILED, ChunkRecord, count_statuses
+from al3spark.file_rows import FAILED, ChunkRecord, count_statuses
 from al3spark.monitoring import Counts
 from al3spark.planning import Skipped
 from al3spark.spark.pipeline import ChunkResult

@@ -1,79 +1,25 @@
-"""What a batch leaves on record: rows of `files` and the manifest.
+"""The manifest: what a batch was asked, what came of it, and what another run would do.
 
-In: the totals of files and what was staged. Out: an Arrow table with FILES_SCHEMA, and a mapping for JSON. No
-I/O.
+In: what was chosen, and the record of each chunk. Out: a mapping for JSON. No I/O.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 import al3spark
 from al3spark.al3.faults import KINDS
-from al3spark.al3.totals import FileTotals
 from al3spark.archiving import Moved
 from al3spark.config import BatchRequest
+from al3spark.file_rows import FAILED, SUCCEEDED, WITH_FAULTS, ChunkRecord, count_statuses
 from al3spark.monitoring import Trouble
-from al3spark.planning import Selection, Skipped
-from al3spark.spark.pipeline import StagedTable
-from al3spark.spark.splits import InputFile
-from al3spark.store.ledger import FILES_SCHEMA
+from al3spark.planning import Selection
 
-SUCCEEDED, WITH_FAULTS, FAILED, SKIPPED = "succeeded", "succeeded_with_faults", "failed", "skipped"
 MOST_FAILURES = 100
-
-_COUNTS = (
-    "expanded_size",
-    "record_bytes",
-    "separator_bytes",
-    "unreadable_bytes",
-    "messages",
-    "transactions",
-    "records",
-    "faults",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRecord:
-    """A published chunk: its files by table, its rows of `files`, and duplicates that its parse found."""
-
-    number: int
-    started: datetime
-    finished: datetime
-    staged: tuple[StagedTable, ...]
-    files: pa.Table
-    fault_counts: tuple[tuple[str, int], ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    retries: int = 0
-    replaced_rows: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """What rows of `files` say beside their own file, by path: content that it replaces, where it goes."""
-
-    replaces: Mapping[str, str] = field(default_factory=dict)
-    archived_to: Mapping[str, str] = field(default_factory=dict)
-
-    def of(self, path: str) -> dict[str, str | None]:
-        """The columns of one row."""
-        return {"replaces": self.replaces.get(path), "archived_to": self.archived_to.get(path)}
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """A row of `files` for a file that was not read. `failed`: it, or a member of it, failed."""
-
-    file: InputFile
-    reason: str
-    duplicate_of: str | None = None
-    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,93 +46,6 @@ class JobRecord:
     cores: int
     started: datetime
     task_seconds: float | None = None  # of all tasks together, where Spark tells
-
-
-def make_file_rows(
-    job_id: str,
-    files: Sequence[InputFile],
-    totals: Mapping[str, FileTotals],
-    started: datetime,
-    finished: datetime,
-    attempts: int,
-    links: Links,
-) -> pa.Table:
-    """Make the rows of files that were parsed, or could not be."""
-    rows = []
-    for file in files:
-        ended = totals[file.path]
-        rows.append(
-            {
-                "job_id": job_id,
-                "file_path": file.path,
-                "file_id": ended.file_id or None,
-                "status": FAILED if ended.failed else WITH_FAULTS if ended.faults else SUCCEEDED,
-                "reason": f"{ended.failed}: {ended.reason}" if ended.failed else None,
-                "size": file.listed_size,
-                "version": None if ended.retryable else file.version,
-                "started_at": started,
-                "finished_at": finished,
-                "attempts": attempts,
-                **links.of(file.path),
-                **{name: getattr(ended, name) for name in _COUNTS},
-            }
-        )
-    return pa.Table.from_pylist(rows, FILES_SCHEMA)
-
-
-def choose_skips(selection: Selection, records: Sequence[ChunkRecord]) -> list[Skip]:
-    """Choose what gets a row: duplicates, and archives whose members are on record.
-
-    An archive with a member that is worth another try gets none, so that the next batch opens it again; nor
-    does a duplicate of a file that failed, so that the next batch reads the duplicate.
-    """
-    columns = ("file_path", "status", "version")
-    ended = [
-        row
-        for record in records
-        for row in zip(*(record.files[name].to_pylist() for name in columns), strict=True)
-    ]
-    again = [path for path, _, version in ended if version is None]
-    failed = {path for path, status, _ in ended if status == FAILED}
-    skips = [
-        Skip(each.file, each.reason, each.duplicate_of)
-        for each in selection.skipped
-        if not each.known and each.duplicate_of not in failed
-    ]
-    for archive in selection.archives:
-        inside = f"{archive.path}!"
-        if not any(path.startswith(inside) for path in again):
-            broken = any(path.startswith(inside) for path in failed)
-            skips.append(Skip(archive, "archive: its members are files of their own", failed=broken))
-    return skips
-
-
-def make_skip_rows(
-    job_id: str, skips: Sequence[Skip], started: datetime, finished: datetime, links: Links
-) -> pa.Table:
-    """Make the rows of files that were not read."""
-    rows = [
-        {
-            "job_id": job_id,
-            "file_path": skip.file.path,
-            "file_id": skip.file.file_id or None,
-            "status": SKIPPED,
-            "reason": skip.reason,
-            "duplicate_of": skip.duplicate_of,
-            "size": skip.file.listed_size,
-            "version": skip.file.version,
-            "started_at": started,
-            "finished_at": finished,
-            **links.of(skip.file.path),
-        }
-        for skip in skips
-    ]
-    return pa.Table.from_pylist(rows, FILES_SCHEMA)
-
-
-def count_statuses(records: Sequence[ChunkRecord]) -> Counter[str]:
-    """Count the rows of `files` by status."""
-    return Counter(status for record in records for status in record.files["status"].to_pylist())
 
 
 def find_troubles(record: ChunkRecord) -> list[Trouble]:

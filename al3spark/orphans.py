@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.datafiles import DataFile, Pairs, count_rows, group_pairs, list_data_files, read_batches
 from al3spark.store.documents import JOBS, read_document
-from al3spark.store.ledger import FILES_TABLE
+from al3spark.store.files_table import FILES_TABLE
 from al3spark.store.places import Place
 from al3spark.store.publish import PLAN_NAME, Plan, plan_name, read_plan
 

@@ -13,7 +13,8 @@ from typing import BinaryIO
 from al3spark.al3.archives import is_archive
 from al3spark.errors import BatchError, RequestError
 from al3spark.spark.splits import InputFile
-from al3spark.store.ledger import Held, Ledger, list_outcomes
+from al3spark.store.files_table import list_outcomes
+from al3spark.store.ledger import Held, Ledger
 from al3spark.store.naming import StoredFile
 from al3spark.store.places import Place, Readable
 

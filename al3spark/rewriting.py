@@ -35,7 +35,7 @@ from al3spark.datafiles import (
 )
 from al3spark.errors import BatchError
 from al3spark.orphans import judge_files
-from al3spark.store.ledger import FILES_TABLE
+from al3spark.store.files_table import FILES_TABLE
 from al3spark.store.places import Place
 from al3spark.store.publish import Plan, run_plan, write_plan
 from al3spark.store.staging import StagedFile

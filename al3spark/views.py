@@ -6,7 +6,7 @@ In: a destination's URI and the names of its tables. Out: SQL statements. No I/O
 from collections.abc import Iterable
 from typing import Literal
 
-from al3spark.store.ledger import FILES_SCHEMA
+from al3spark.store.files_table import FILES_SCHEMA
 
 Dialect = Literal["spark", "duckdb"]
 

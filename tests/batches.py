@@ -27,6 +27,43 @@ ROOT = Path(__file__).parent.parent
 UNKNOWN = "5ZZZ"  # the group of the samples that the dictionary does not describe
 OF_THE_RUN = ("job_id", "started_at", "finished_at", "attempts")
 
+# What a Python process that parses imports before all else: files of some names end it.
+FATAL_HOOK = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
+
+
+class Hook(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "al3spark.al3.parsing":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        load = spec.loader.exec_module
+
+        def exec_module(module):
+            load(module)
+            parse = module.SplitParser.parse
+
+            def parse_or_die(self, path, *given):
+                yield from parse(self, path, *given)
+                if path.endswith("exits.al3"):
+                    os._exit(77)
+                if path.endswith("crashes.al3"):
+                    os.kill(os.getpid(), signal.SIGSEGV)
+                if path.endswith("swallows.al3"):
+                    bytearray(5 << 30)
+
+            module.SplitParser.parse = parse_or_die
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+sys.meta_path.insert(0, Hook())
+"""
+
 Tables = dict[str, list[tuple[object, ...]]]
 
 
@@ -43,6 +80,11 @@ def put(folder: Path, files: Mapping[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return folder
+
+
+def put_fatal_hook(folder: Path) -> Path:
+    """Write the hook into a folder, which is to go before all others that Python imports from."""
+    return put(folder, {"sitecustomize.py": FATAL_HOOK.encode()})
 
 
 def ready(source: Path, destination: Path, pattern: str = "*", **options: Any) -> Prepared:

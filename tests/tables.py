@@ -11,7 +11,7 @@ from al3spark.rewriting import (
     compact,
     plan_compaction,
 )
-from al3spark.store.ledger import FILES_SCHEMA
+from al3spark.store.files_table import FILES_SCHEMA
 from al3spark.store.places import Place
 from al3spark.store.publish import Plan, run_plan, write_plan
 from al3spark.store.staging import StagedFile

@@ -2,15 +2,13 @@
 
 import ctypes
 import gzip
-import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -32,6 +30,7 @@ from al3spark.spark.reading import WHOLE_BYTES
 from al3spark.spark.tasks import TOTALS, Batches, Task
 from al3spark.store.documents import list_jobs, read_manifest, read_status
 from al3spark.store.places import open_place
+from tests.al3.samples import zipped
 from tests.batches import (
     ROOT,
     ChangingPlace,
@@ -51,14 +50,9 @@ from tests.batches import (
     statuses,
 )
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]  # all batches here run in the one session
 
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24
-
-
-@pytest.fixture(autouse=True)
-def _session(spark: object) -> None:
-    """All batches here run in the one session."""
 
 
 @pytest.fixture
@@ -69,14 +63,6 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def destination(tmp_path: Path) -> Path:
     return tmp_path / "out"
-
-
-def zipped(files: Mapping[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return stream.getvalue()
 
 
 # A folder with everything that comes by (issue: all forms, all kinds of broken files)

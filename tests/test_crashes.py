@@ -45,7 +45,8 @@ from tests.batches import (
     statuses,
 )
 
-pytestmark = pytest.mark.spark
+# What comes after a driver is run in the session of the tests.
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
 
 def on_both_if(wanted: bool) -> tuple[pytest.MarkDecorator, ...]:
@@ -183,11 +184,6 @@ def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
 
 
 # What they work on
-
-
-@pytest.fixture(autouse=True)
-def _session(spark: SparkSession) -> None:
-    """What comes after a driver is run in the session of the tests."""
 
 
 @pytest.fixture(scope="module")

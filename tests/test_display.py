@@ -9,24 +9,13 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
 from al3spark import display
 from al3spark.al3.dictionary import load_dictionary
 from al3spark.display import ProgressLine, dictionary_lines, findings_lines, group_lines
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """As of a batch; to import that one is to import Spark."""
-
-    step: str
-    files: int = 0
-    bytes: int = 0
-    fraction: float = 0.0
-
+from al3spark.reporting import Progress
 
 LISTING = Progress("listing")
 PARSING = [Progress("parsing", 1200, 64_000_000, part) for part in (0.0, 0.1, 0.2, 0.5, 0.5, 0.8, 1.0, 1.0)]

@@ -1,9 +1,7 @@
 """One file as a tree: what hangs below what, what is hidden, and files that are no plain AL3."""
 
 import gzip
-import io
 import json
-import zipfile
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import pytest
 from al3spark.al3.building import Record, Separator, build_file
 from al3spark.errors import StoreError
 from al3spark.inspection import inspect_file, tree_lines
-from tests.al3.samples import DICTIONARY, message, policy
+from tests.al3.samples import DICTIONARY, message, policy, zipped
 
 RECORDS = message([1])
 TREE = """\
@@ -147,14 +145,6 @@ def test_the_century_pivot_counts(tmp_path: Path) -> None:
     path.write_bytes(build_file(RECORDS, DICTIONARY))
     (tree,) = inspect_file(path, DICTIONARY, 10, show_pii=False)
     assert "policy_effective_date_superseded: 1924-02-29" in "\n".join(tree_lines(tree))
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return stream.getvalue()
 
 
 def test_each_member_of_an_archive_is_a_tree_of_its_own(tmp_path: Path) -> None:

@@ -17,42 +17,10 @@ from al3spark.monitoring import Counts, StatusBoard
 from al3spark.operations import cancel_job, clean_destination, find_status, list_status, read_errors
 from al3spark.store.documents import read_status
 from al3spark.store.places import Place, open_place
-from tests.batches import ROOT, al3, ingest, put
+from tests.batches import ROOT, al3, ingest, put, put_fatal_hook
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-POISON = """
-import os, sys
-from importlib.abc import MetaPathFinder
-from importlib.util import find_spec
-
-
-class Hook(MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name != "al3spark.al3.parsing":
-            return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
-        load = spec.loader.exec_module
-
-        def exec_module(module):
-            load(module)
-            parse = module.SplitParser.parse
-
-            def parse_or_die(self, path, *given):
-                if path.endswith("poison.al3"):
-                    os._exit(77)
-                return parse(self, path, *given)
-
-            module.SplitParser.parse = parse_or_die
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-
-sys.meta_path.insert(0, Hook())
-"""
 
 
 @pytest.fixture
@@ -175,16 +143,15 @@ def test_cancel_ends_a_running_job_and_publishes_nothing_more(tmp_path: Path) ->
 @pytest.mark.spark
 def test_file_that_kills_its_worker_costs_only_itself(tmp_path: Path) -> None:
     good = {f"{number:03}.al3": al3(number) for number in range(500)}
-    source = put(tmp_path / "in", {**good, "poison.al3": al3(999)})
-    put(tmp_path / "hook", {"sitecustomize.py": POISON.encode()})
-    hook = f"{tmp_path / 'hook'}{os.pathsep}{ROOT}"
+    source = put(tmp_path / "in", {**good, "exits.al3": al3(999)})
+    hook = f"{put_fatal_hook(tmp_path / 'hook')}{os.pathsep}{ROOT}"
     manifest = json.loads(
         start(source, tmp_path / "out", "--json", PYTHONPATH=hook).communicate(timeout=280)[0]
     )
     assert manifest["status"] == "partial_success"
     assert [manifest["summary"][name] for name in ("succeeded", "failed")] == [500, 1]
     (failed,) = manifest["failed_files"]
-    assert failed["file"].endswith("poison.al3")
+    assert failed["file"].endswith("exits.al3")
     assert failed["reason"] == "FILE_CRASHED_WORKER: its parser died: exit code 77"
 
 

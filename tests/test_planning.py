@@ -1,8 +1,6 @@
 """What is read: files by name, what is known, what is equal, and what is too young."""
 
 import gzip
-import io
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from al3spark.spark.splits import InputFile
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.ledger import Ledger, load_ledger, no_ledger
 from al3spark.store.places import open_place
-from tests.al3.samples import DICTIONARY
+from tests.al3.samples import DICTIONARY, zipped
 from tests.batches import al3, append, ingest, put, statuses
 
 NOW = 1_767_312_000_000_000_000  # ns since 1970
@@ -94,10 +92,8 @@ def test_a_young_file_is_counted_has_no_row_and_is_read_by_a_later_run(tmp_path:
 def earlier(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Path:
     """The source of an earlier batch: one file that was ingested, one that failed, an archive."""
     folder = tmp_path_factory.mktemp("earlier")
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("m.al3", al3(9))
-    source = put(folder / "in", {"a.al3": al3(1), "bad.txt": b"no AL3", "z.zip": stream.getvalue()})
+    archive = zipped({"m.al3": al3(9)})
+    source = put(folder / "in", {"a.al3": al3(1), "bad.txt": b"no AL3", "z.zip": archive})
     ingest(source, folder / "out")
     return source
 
@@ -212,13 +208,9 @@ def test_a_file_that_cannot_be_identified_keeps_its_place_with_its_failure(
 
 @pytest.mark.spark
 def test_members_of_archives_become_files_of_their_own(spark: SparkSession, tmp_path: Path) -> None:
-    inner, outer = io.BytesIO(), io.BytesIO()
-    with zipfile.ZipFile(inner, "w") as archive:
-        archive.writestr("deep.al3", transcode(squeeze(al3(2))))
-    with zipfile.ZipFile(outer, "w") as archive:
-        archive.writestr("a.al3", al3(1))
-        archive.writestr("in.zip", inner.getvalue())
-    put(tmp_path, {"z.zip": outer.getvalue(), "p.al3.gz": gzip.compress(al3(3))})
+    inner = zipped({"deep.al3": transcode(squeeze(al3(2)))})
+    outer = zipped({"a.al3": al3(1), "in.zip": inner})
+    put(tmp_path, {"z.zip": outer, "p.al3.gz": gzip.compress(al3(3))})
     selection = chosen(spark, tmp_path, no_ledger())
     coded, compressed = len(transcode(squeeze(al3(2)))), (tmp_path / "p.al3.gz").stat().st_size
     found = [(file.path, file.size, file.listed_size, file.transcoded) for file in selection.files]

@@ -22,12 +22,7 @@ from tests.batches import (
     statuses,
 )
 
-pytestmark = pytest.mark.spark
-
-
-@pytest.fixture(autouse=True)
-def _session(spark: object) -> None:
-    """All batches here run in the one session."""
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]  # all batches here run in the one session
 
 
 @pytest.fixture

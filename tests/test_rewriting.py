@@ -17,7 +17,8 @@ from al3spark.rewriting import (
     rewrite_without,
     stage_merge,
 )
-from al3spark.store.ledger import FILES_SCHEMA, load_ledger
+from al3spark.store.files_table import FILES_SCHEMA
+from al3spark.store.ledger import load_ledger
 from al3spark.store.places import Place
 from al3spark.store.publish import Plan, recover, run_plan, write_plan
 from al3spark.store.staging import StagedFile

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from al3spark.store.ledger import FILES_SCHEMA
+from al3spark.store.files_table import FILES_SCHEMA
 from al3spark.views import CURRENT_FILES_SQL
 from tests.tables import DAY, Row
 

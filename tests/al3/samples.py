@@ -1,10 +1,12 @@
-"""What the tests of the format share: policies to build, a whole parse in one call, a plain expansion.
+"""What the tests of the format share: policies and zip files, a whole parse in one call, a plain expansion.
 
 Every person and every policy is invented.
 """
 
+import io
 import re
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -60,6 +62,15 @@ def message(policies: Iterable[int], unit: str = "1", vehicles: int = 1) -> list
     """A whole message; `unit` 1: its trailer counts groups, else characters."""
     transactions = [record for number in policies for record in policy(number, vehicles)]
     return [Record("1MHG", {"count_unit_code": unit}, length=161), *transactions, Record("3MTG", length=20)]
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """A zip file with these files."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
 
 
 def cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:

@@ -14,45 +14,7 @@ from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import ParseTask, SplitTotals, parse_split
 from al3spark.store.places import open_place
 from tests.al3.samples import DICTIONARY
-from tests.batches import al3, put
-
-# What the child imports before all else: files of some names end it.
-HOOK = """
-import os, resource, signal, sys
-from importlib.abc import MetaPathFinder
-from importlib.util import find_spec
-
-
-class Hook(MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name != "al3spark.al3.parsing":
-            return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
-        load = spec.loader.exec_module
-
-        def exec_module(module):
-            load(module)
-            parse = module.SplitParser.parse
-
-            def parse_or_die(self, path, *given):
-                for block in parse(self, path, *given):
-                    yield block
-                if path.endswith("exits.al3"):
-                    os._exit(77)
-                if path.endswith("crashes.al3"):
-                    os.kill(os.getpid(), signal.SIGSEGV)
-                if path.endswith("swallows.al3"):
-                    bytearray(5 << 30)
-
-            module.SplitParser.parse = parse_or_die
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-
-sys.meta_path.insert(0, Hook())
-"""
+from tests.batches import al3, put, put_fatal_hook
 
 
 @pytest.fixture
@@ -104,7 +66,7 @@ def test_a_child_gives_what_the_worker_would(source: Path) -> None:
 def test_a_file_whose_child_dies_is_a_fault_and_the_others_are_parsed(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
 ) -> None:
-    monkeypatch.syspath_prepend(str(put(tmp_path / "hook", {"sitecustomize.py": HOOK.encode()})))
+    monkeypatch.syspath_prepend(str(put_fatal_hook(tmp_path / "hook")))
     put(source, {"a.al3": al3(1), name: al3(2), "z.al3": al3(3)})
     rows, totals = parsed(source, isolated=True)
     assert [(Path(file.path).name, file.failed) for file in totals.files] == [

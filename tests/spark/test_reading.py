@@ -2,9 +2,7 @@
 
 import gzip
 import hashlib
-import io
 import threading
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +29,7 @@ from al3spark.spark.reading import (
 from al3spark.spark.splits import InputFile
 from al3spark.store.places import Place, Readable, open_place
 from al3spark.store.retrying import Patience, RetryPlan
+from tests.al3.samples import zipped
 from tests.batches import append, put
 
 LARGE = WHOLE_BYTES + 1
@@ -56,14 +55,6 @@ def members(place: Place, archive: str, *paths: str, size: int = 0) -> list[Inpu
         replace(file, path=f"{file.path}!{path}", member=f"{file.path}!{path}", size=size, file_id=path * 32)
         for path in paths
     ]
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return whole.getvalue()
 
 
 def read(place: Place, files: Sequence[InputFile], window: int = 4) -> list[tuple[str, object]]:

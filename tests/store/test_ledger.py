@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from al3spark.errors import StoreError
-from al3spark.store.ledger import FILES_SCHEMA, Held, Ledger, load_ledger, no_ledger
+from al3spark.store.files_table import FILES_SCHEMA
+from al3spark.store.ledger import Held, Ledger, load_ledger, no_ledger
 from al3spark.store.places import Place
 from tests.tables import put_parquet
 
@@ -193,7 +194,8 @@ def test_values_that_no_batch_writes_are_refused(place: Place, wrong: dict[str, 
 MILLIONS = """
     import resource, sys, time
     import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
-    from al3spark.store.ledger import FILES_SCHEMA, load_ledger
+    from al3spark.store.files_table import FILES_SCHEMA
+    from al3spark.store.ledger import load_ledger
     from al3spark.store.places import open_place
 
     place = open_place(sys.argv[1])
