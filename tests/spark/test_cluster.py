@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,31 +20,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyspark
 import pytest
 
 from al3spark.sampling import sample_bytes
 from al3spark.spark.reading import identify
 from tests.batches import ROOT, Tables, faults, ingest, put, read_rows, read_tables, staged_files, statuses
+from tests.clusters import DUE_S, SETTINGS, launch, put_settings, run_cluster
 
-SPARK_HOME = Path(pyspark.__file__).parent
 NAMES = [f"{number}.al3" for number in range(6)]  # each a split of its own
-DUE_S = 120
-LIGHT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a Java process starts in half the time
 
 # Several write tasks, however little there is to write; no task before both executors are there.
-SETTINGS = {
+SPREAD = {
     "spark.cores.max": "2",
-    "spark.driver.defaultJavaOptions": LIGHT,
-    "spark.driver.memory": "1g",
-    "spark.executor.defaultJavaOptions": LIGHT,
-    "spark.executor.memory": "512m",
     "spark.scheduler.maxRegisteredResourcesWaitingTime": "100s",
     "spark.scheduler.minRegisteredResourcesRatio": "1.0",
     "spark.shuffle.io.retryWait": "500ms",
     "spark.sql.adaptive.coalescePartitions.minPartitionNum": "4",
     "spark.sql.adaptive.coalescePartitions.minPartitionSize": "16k",
-    "spark.ui.enabled": "false",
 }
 SPECULATION = {
     "spark.speculation": "true",
@@ -203,64 +194,14 @@ class Run:
         return {attempts for (attempts,) in read_rows(self.destination, "files", "attempts")}
 
 
-def launch(
-    stack: ExitStack, command: list[object], environment: dict[str, str], out: Path, err: Path
-) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own; in the end all is killed that it started."""
-    process = subprocess.Popen(
-        [str(each) for each in command],
-        cwd=ROOT,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable, **environment},
-        stdout=stack.enter_context(out.open("wb")),
-        stderr=stack.enter_context(err.open("wb")),
-        start_new_session=True,
-    )
-    stack.enter_context(process)
-    stack.callback(end_group, process)
-    return process
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a cluster of two workers with one core each.
 
     They are two hosts, both on loopback: Spark runs no second copy of a task on the host of the first.
     """
-    folder, port = tmp_path_factory.mktemp("cluster"), free_port()
-    url = f"spark://127.0.0.1:{port}"
-
-    def launch_daemon(name: str, host: str, *arguments: object) -> tuple[Path, subprocess.Popen[bytes]]:
-        command = [SPARK_HOME / "bin" / "spark-class", f"org.apache.spark.deploy.{name}", *arguments]
-        environment = {
-            "SPARK_DAEMON_JAVA_OPTS": f"{LIGHT} -Dspark.master.rest.enabled=false",
-            "SPARK_DAEMON_MEMORY": "256m",
-            "SPARK_HOME": str(SPARK_HOME),
-            "SPARK_LOCAL_IP": host,
-        }
-        log = folder / f"{name}-{host}.log"
-        options = ["--host", host, "--webui-port", 0]
-        return log, launch(stack, [*command, *options], environment, folder / f"{log.name}.out", log)
-
-    with ExitStack() as stack:
-        launch_daemon("master.Master", "127.0.0.1", "--port", port)
-        resources = ["--cores", 1, "--memory", "1g", "--work-dir", folder / "work"]
-        workers = [
-            launch_daemon("worker.Worker", host, url, *resources) for host in ("127.0.0.1", "127.0.0.2")
-        ]
-        for log, process in workers:
-            while "Successfully registered with master" not in log.read_text():
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.1)
+    folder, hosts = tmp_path_factory.mktemp("cluster"), ("127.0.0.1", "127.0.0.2")
+    with run_cluster(folder, {**os.environ, "PYSPARK_PYTHON": sys.executable}, hosts) as url:
         yield url
 
 
@@ -297,12 +238,15 @@ def start(master: str, tmp_path: Path) -> Iterator[Start]:
                 "spark.executorEnv.NOTES": str(tmp_path / "notes"),
                 "spark.executorEnv.PYTHONPATH": f"{tmp_path / 'hook'}{os.pathsep}{ROOT}",
             }
-            chosen = {**SETTINGS, **hooked, **(settings or {})}
-            lines = "".join(f"{name} {value}\n" for name, value in chosen.items())
-            put(tmp_path / "conf", {"spark-defaults.conf": lines.encode()})
+            conf = put_settings(tmp_path / "conf", {**SETTINGS, **SPREAD, **hooked, **(settings or {})})
             command = [sys.executable, "-m", "al3spark.cli", "ingest", source, tmp_path / "out"]
             options = ["--master", master, "--split-mib", 1, "--min-age-s", 0, "--json"]
-            environment = {"SPARK_CONF_DIR": str(tmp_path / "conf"), "SPARK_LOCAL_IP": "127.0.0.1"}
+            environment = {
+                **os.environ,
+                "PYSPARK_PYTHON": sys.executable,
+                "SPARK_CONF_DIR": str(conf),
+                "SPARK_LOCAL_IP": "127.0.0.1",
+            }
             out, err = tmp_path / "stdout", tmp_path / "stderr"
             return Run(launch(stack, [*command, *options], environment, out, err), tmp_path)
 
