@@ -66,6 +66,15 @@ def test_the_wheel_names_the_command(packages: list[Path]) -> None:
     assert entry_points.decode().split() == ["[console_scripts]", "al3spark", "=", "al3spark.cli:main"]
 
 
+@pytest.mark.parametrize("argument", ["--archives", "--platform=arm64", "--python=2.7"])
+def test_what_cannot_be_built_is_refused(argument: str, tmp_path: Path) -> None:
+    command = [ROOT / "scripts" / "package", argument, tmp_path, sys.executable]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == f"package: unknown argument {argument}; see the head of scripts/package\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_equal_sources_give_equal_bytes(packages: list[Path], tmp_path: Path) -> None:
     again = build(tmp_path)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in packages]

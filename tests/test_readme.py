@@ -30,8 +30,8 @@ ELSEWHERE = {
     "scripts/setup": "scripts/test runs it before this",
     "scripts/test": "it runs this",
     "scripts/demo": "test_demo_asks_its_three_questions",
-    "scripts/package": "tests/test_packaging.py",
-    "spark-submit": "tests/test_submit.py, with a local master",
+    "scripts/package": "tests/test_packaging.py, tests/test_environment.py",
+    "spark-submit": "tests/test_submit.py, with a local master; tests/test_environment.py, on a cluster",
 }
 
 
