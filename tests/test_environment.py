@@ -1,8 +1,10 @@
-"""The packed environment: its Python, its archive, and the job on a cluster whose Python has no packages."""
+"""The packed environment: its Python, its archive, and the README's lines for a cluster, from S3 to S3."""
 
+import io
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,26 +15,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
+import pyarrow.parquet as pq
 import pytest
 
 from al3spark import __version__
-from tests.batches import ROOT, al3, put, read_rows
+from tests.batches import ROOT, al3, put
 from tests.clusters import DUE_S, SETTINGS, SPARK_HOME, launch, put_settings, run_cluster
+from tests.servers import KEYS, make_bucket
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 MACHINE = platform.machine()
 PACKED = ["al3spark", "boto3", "botocore", "click", "numpy", "pandas", "pyarrow"]
 README = (ROOT / "README.md").read_text().replace("\\\n", " ").replace("x86_64", MACHINE)
-SUBMIT, UNPACK = (
-    next(line for line in README.splitlines() if line.startswith(start) and "-environment-" in line)
-    for start in ("spark-submit ", "tar ")
-)
+ON_A_CLUSTER = README.partition("\n### Another cluster\n")[2].partition("\n### ")[0].splitlines()
+(UNPACK,) = (line for line in ON_A_CLUSTER if line.startswith("tar "))
+SUBMIT_PACKED, SUBMIT_CODE = (line for line in ON_A_CLUSTER if line.startswith("spark-submit "))
 
-# Imported by every Python process of the driver and of an executor when it starts.
-NOTE = """
-import importlib.util, json, os, pathlib
-found = {name: importlib.util.find_spec(name) for name in os.environ["NAMES"].split()}
-origins = {name: spec and spec.origin for name, spec in found.items()}
+# Imported by every Python process of the driver and of an executor when it starts. The checkout is taken off
+# the path, where an editable install puts it.
+NOTE = f"""
+import importlib.util, json, os, pathlib, sys
+sys.path[:] = [each for each in sys.path if each != {str(ROOT)!r}]
+found = {{name: importlib.util.find_spec(name) for name in os.environ["NAMES"].split()}}
+origins = {{name: spec and spec.origin for name, spec in found.items()}}
 pathlib.Path(os.environ["NOTES"], str(os.getpid())).write_text(json.dumps(origins))
 """
 
@@ -80,37 +86,62 @@ def test_packages_are_found_through_links_and_from_any_folder(unpacked: Path, tm
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A folder that all nodes see, and variables of their processes, whose Python has no packages."""
+    """A folder with dist/ and the jobs, a cluster, and variables of its processes; no packages for Python."""
 
     folder: Path
     environment: dict[str, str]
+    master: str
+    bucket: str
+
+    def submit(self, line: str, python: str = "") -> list[dict[str, str]]:
+        """Do what a line of the README says; give where each Python process found its packages."""
+        notes = self.folder / "notes"
+        shutil.rmtree(notes, ignore_errors=True)
+        notes.mkdir()
+        line = re.sub(r"spark://MASTER:\d+", self.master, line)
+        line = re.sub(r"s3://(SOURCE|DESTINATION)_BUCKET/", f"s3://{self.bucket}/", line)
+        name, *arguments = [*shlex.split(line), "--strict"]
+        environment = self.environment | ({"PYSPARK_PYTHON": python} if python else {})
+        out, err = self.folder / "stdout", self.folder / "stderr"
+        with ExitStack() as stack:
+            words = [SPARK_HOME / "bin" / name, *arguments]
+            process = launch(stack, words, environment, out, err, self.folder)
+            assert process.wait(DUE_S) == 0, out.read_text() + err.read_text()
+        return [json.loads(path.read_text()) for path in notes.iterdir()]
+
+    def policies(self) -> list[str]:
+        """The policies that are in the tables."""
+        s3 = boto3.client("s3", endpoint_url=self.environment["AWS_ENDPOINT_URL"])
+        found = s3.list_objects_v2(Bucket=self.bucket, Prefix="tables/policies/").get("Contents", ())
+        bodies = (s3.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read() for each in found)
+        tables = [pq.read_table(io.BytesIO(body), columns=["policy_number"]) for body in bodies]
+        return sorted(number for table in tables for number in table["policy_number"].to_pylist())
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """With dist/ as scripts/package makes it, and the jobs."""
+def node(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Node]:
+    """With dist/ as scripts/package makes it."""
     folder = tmp_path_factory.mktemp("node")
     (folder / "jobs").symlink_to(ROOT / "jobs")
     package = [ROOT / "scripts" / "package", "--archive", "--platform", MACHINE, "--python", PYTHON]
     subprocess.run([*package, folder / "dist", sys.executable], stdout=subprocess.DEVNULL, check=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "bare"], check=True)
-    (folder / "notes").mkdir()
     paths = [folder / "bare" / "bin", Path(shutil.which("java") or "").parent, "/usr/bin", "/bin"]
-    given = {name: value for name, value in os.environ.items() if name == "JAVA_HOME"}
-    yield Node(
-        folder,
-        given
-        | {
-            "HOME": str(folder),
-            "NAMES": " ".join([*PACKED, "pyspark"]),
-            "NOTES": str(folder / "notes"),
-            "PATH": os.pathsep.join(map(str, paths)),
-            "PYTHONPATH": str(put(folder / "hook", {"sitecustomize.py": NOTE.encode()})),
-            "SPARK_CONF_DIR": str(put_settings(folder / "conf", SETTINGS)),
-            "SPARK_HOME": str(SPARK_HOME),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-        },
-    )
+    given = {name: value for name, value in os.environ.items() if name == "JAVA_HOME" or name in KEYS}
+    environment = given | {
+        "AWS_ENDPOINT_URL": moto,
+        "HOME": str(folder),
+        "NAMES": " ".join([*PACKED, "pyspark"]),
+        "NOTES": str(folder / "notes"),
+        "PATH": os.pathsep.join(map(str, paths)),
+        "PYTHONPATH": str(put(folder / "hook", {"sitecustomize.py": NOTE.encode()})),
+        "SPARK_CONF_DIR": str(put_settings(folder / "conf", SETTINGS)),
+        "SPARK_HOME": str(SPARK_HOME),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    (folder / "cluster").mkdir()
+    with run_cluster(folder / "cluster", environment, ["127.0.0.1"]) as master:
+        yield Node(folder, environment, master, make_bucket(moto))
     shutil.rmtree(folder)  # several copies of the packages
 
 
@@ -137,35 +168,28 @@ def test_the_archive_holds_no_spark_and_no_trace_of_its_build(node: Node) -> Non
 
 
 @pytest.mark.spark
+@pytest.mark.s3
 @pytest.mark.slow
 @pytest.mark.newest
-def test_the_job_runs_where_python_has_no_packages(node: Node) -> None:
+def test_the_job_runs_from_s3_to_s3_where_python_has_no_packages(node: Node) -> None:
     code = "import os, importlib.util; print(*map(importlib.util.find_spec, os.environ['NAMES'].split()))"
     bare = run(node.folder / "bare" / "bin" / f"python{PYTHON}", "-I", "-c", code, **node.environment)
     assert set(bare.stdout.split()) == {"None"}
 
-    put(node.folder / "in", {"a.al3": al3(1, 2)})
-    submit(node)
-    assert read_rows(node.folder / "out", "policies", "policy_number") == [("P0000001",), ("P0000002",)]
-
-    notes = [json.loads(path.read_text()) for path in (node.folder / "notes").iterdir()]
+    s3 = boto3.client("s3", endpoint_url=node.environment["AWS_ENDPOINT_URL"])
+    s3.put_object(Bucket=node.bucket, Key="incoming/a.al3", Body=al3(1, 2))
+    (node.folder / "environment").mkdir()
+    subprocess.run(shlex.split(UNPACK), cwd=node.folder, check=True)
+    notes = node.submit(SUBMIT_PACKED)
+    assert node.policies() == ["P0000001", "P0000002"]
     (work,) = node.folder.glob("cluster/work/app-*/0")
     environments = {note[name].partition("/lib/")[0] for note in notes for name in PACKED}
     assert environments == {f"{node.folder}/environment", f"{work}/environment"}
     assert {note["pyspark"] for note in notes} == {f"{SPARK_HOME}/python/lib/pyspark.zip/pyspark/__init__.py"}
 
-
-def submit(node: Node) -> None:
-    """Do what the README says for a standalone cluster."""
-    (node.folder / "environment").mkdir()
-    subprocess.run(shlex.split(UNPACK), cwd=node.folder, check=True)
-    (node.folder / "cluster").mkdir()
-    with run_cluster(node.folder / "cluster", node.environment, ["127.0.0.1"]) as url, ExitStack() as stack:
-        command = SUBMIT.replace("--master yarn --deploy-mode cluster", f"--master {url}")
-        command = command.replace("s3://SOURCE_BUCKET/incoming/", str(node.folder / "in"))
-        command = command.replace("s3://DESTINATION_BUCKET/tables/", str(node.folder / "out"))
-        name, *arguments = [*shlex.split(command), "--min-age-s", "0"]
-        out, err = node.folder / "stdout", node.folder / "stderr"
-        words = [SPARK_HOME / "bin" / name, *arguments]
-        process = launch(stack, words, node.environment, out, err, node.folder)
-        assert process.wait(DUE_S) == 0, out.read_text() + err.read_text()
+    # And where nodes have the packages, the code alone is enough.
+    s3.put_object(Bucket=node.bucket, Key="incoming/b.al3", Body=al3(3))
+    notes = node.submit(SUBMIT_CODE, python=sys.executable)
+    assert node.policies() == ["P0000001", "P0000002", "P0000003"]
+    found = {Path(note["al3spark"]).parts[-3] for note in notes if note["al3spark"]}
+    assert found == {f"al3spark-{__version__}.zip"}

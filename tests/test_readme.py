@@ -22,7 +22,7 @@ COMMANDS = [
     line.partition("  #")[0].strip()
     for block in BLOCKS
     for line in block.replace("\\\n", " ").splitlines()
-    if re.match(r"(scripts/|\.venv/bin/|spark-submit )", line)
+    if re.match(r"(scripts/|\.venv/bin/|(aws|mkdir|spark-submit|tar) )", line)
 ]
 AL3SPARK = [command for command in COMMANDS if command.startswith(".venv/bin/al3spark ")]
 # What other tests or the scripts themselves run: the reason why it is not run here.
@@ -32,6 +32,9 @@ ELSEWHERE = {
     "scripts/demo": "test_demo_asks_its_three_questions",
     "scripts/package": "tests/test_packaging.py, tests/test_environment.py",
     "spark-submit": "tests/test_submit.py, with a local master; tests/test_environment.py, on a cluster",
+    "mkdir": "tests/test_environment.py",
+    "tar": "tests/test_environment.py",
+    "aws": "tests/test_emr.py",
 }
 
 

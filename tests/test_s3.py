@@ -21,6 +21,7 @@ from al3spark.al3.archives import Limits
 from al3spark.config import Archive, BatchRequest, Destination, Options, S3Access, Source
 from al3spark.errors import RequestError
 from al3spark.preparing import Prepared, prepare
+from al3spark.requests import load_request
 from al3spark.sampling import sample_bytes, write_sample
 from al3spark.spark.reading import read_files
 from al3spark.spark.splits import InputFile
@@ -277,7 +278,7 @@ def actions_of(request: list[str], bucket: str) -> set[tuple[str, str]]:
 
 def allowed() -> set[tuple[str, str]]:
     """What conf/emr/iam-policy.json allows, in the same terms."""
-    parts = {"incoming": "in", "tables": "tables", "done": "done"}
+    parts = {"incoming": "in", "tables": "tables", "done": "done", "al3spark": "al3spark"}
     found = set()
     for statement in POLICY["Statement"]:
         prefixes = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", [])
@@ -286,12 +287,18 @@ def allowed() -> set[tuple[str, str]]:
     return found
 
 
-def test_the_policy_is_what_the_job_calls(bucket: Bucket, tmp_path: Path) -> None:
+def test_the_policy_is_what_the_job_calls(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / "requests"
     put(tmp_path / "in", {"a.al3": al3(1), "text.al3": b"Dear agent, no.\r\n"})
     bucket.upload(tmp_path / "in")
     archive = Archive(f"s3://{bucket.name}/done/good/", f"s3://{bucket.name}/done/bad/")
+    bucket.s3.upload_file(str(ROOT / "conf/batch.json"), bucket.name, "al3spark/batch.json")
     with faulty_proxy(bucket.url, 0, 0, log) as url:
+        with monkeypatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL_S3", url)
+            assert load_request(f"s3://{bucket.name}/al3spark/batch.json").options.max_failed_files == 10
         run(bucket.ready(url, on_error="fail"))  # discards what it had staged
         job_id = run(bucket.ready(url, archive=archive))["job_id"]
         run(bucket.ready(url, archive=archive, reprocess=job_id))
