@@ -31,7 +31,7 @@ from al3spark.sampling import sample_bytes
 from al3spark.spark.session import open_session
 from al3spark.store.documents import list_jobs, read_status
 from al3spark.store.lock import acquire
-from al3spark.store.places import open_place
+from al3spark.store.places import Place, open_place
 from tests.batches import (
     ROOT,
     al3,
@@ -41,9 +41,12 @@ from tests.batches import (
     put,
     read_rows,
     read_tables,
+    run,
     staged_files,
     statuses,
 )
+from tests.buckets import Bucket, tables_of
+from tests.servers import make_bucket
 
 # What comes after a driver is run in the session of the tests.
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
@@ -77,9 +80,11 @@ class Strike:
 
     def arm(self) -> None:
         """Lie in wait, in this process."""
-        place = type(open_place("."))
-        method, turn, calls = getattr(place, self.method), threading.Lock(), itertools.count(1)
+        turn, calls = threading.Lock(), itertools.count(1)
+        for place in (type(open_place(".")), type(open_place("s3://any-bucket"))):
+            setattr(place, self.method, self._struck(getattr(place, self.method), turn, calls))
 
+    def _struck(self, method: Any, turn: threading.Lock, calls: Iterator[int]) -> Any:
         def struck(self_: object, what: Any, *more: Any) -> Any:
             if not re.search(self.names, getattr(what, "final_name", what)):
                 return method(self_, what, *more)
@@ -88,7 +93,7 @@ class Strike:
                     self.hit()
                 return method(self_, what, *more)
 
-        setattr(place, self.method, struck)
+        return struck
 
     def hit(self) -> None:
         """Do it, to this very thread: it goes no step further."""
@@ -221,8 +226,8 @@ def policies(destination: Path) -> list[int]:
     return sorted(int(number[1:]) for (number,) in read_rows(destination, "policies", "policy_number"))
 
 
-def job_of(destination: Path) -> str:
-    (job,) = list_jobs(open_place(str(destination)))
+def job_of(destination: Path | Place) -> str:
+    (job,) = list_jobs(open_place(str(destination)) if isinstance(destination, Path) else destination)
     return job
 
 
@@ -397,6 +402,33 @@ def test_a_plan_whose_staged_file_is_lost_is_rolled_back_and_its_input_read_agai
     assert_whole(destination, undisturbed)
     assert_dead(destination, job)
     assert_nothing_to_do(source, destination, skipped=2)
+
+
+@pytest.mark.slow
+@pytest.mark.s3
+@pytest.mark.parametrize(
+    "call",
+    [pytest.param(1, marks=pytest.mark.newest), 4],
+    ids=["before the first upload is completed", "between two completed uploads"],
+)
+def test_a_driver_killed_while_it_publishes_to_a_bucket_is_finished_by_the_next(
+    call: int, source: Path, drivers: Drivers, undisturbed: Path, moto: str, tmp_path: Path
+) -> None:
+    bucket = Bucket(moto, make_bucket(moto), tmp_path / "downloaded")
+    bucket.upload(source)
+    strike, order = Strike("publish", "-000001-", call), ("ingest", "--request", bucket.request(tmp_path))
+    assert drivers.run(strike, *order, *IN_CHUNKS) == "killed", drivers.complaints()
+    assert len(read_rows(bucket.download(), "files", "file_path")) == 1
+    assert bucket.uploads()
+    dead = job_of(bucket.ready().destination)
+
+    again = run(bucket.ready())
+    assert (again["summary"]["processed"], again["summary"]["skipped"]) == (0, 2)
+    assert tables_of(bucket.download(), f"s3://{bucket.name}/in") == tables_of(undisturbed, source)
+    assert bucket.uploads() == []
+    status = read_status(bucket.ready().destination, dead)
+    assert status
+    assert status["status"] == "failed"
 
 
 # Asleep

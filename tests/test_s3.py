@@ -18,9 +18,8 @@ import boto3
 import pytest
 
 from al3spark.al3.archives import Limits
-from al3spark.config import Archive, BatchRequest, Destination, Options, S3Access, Source
+from al3spark.config import Archive
 from al3spark.errors import RequestError
-from al3spark.preparing import Prepared, prepare
 from al3spark.requests import load_request
 from al3spark.sampling import sample_bytes, write_sample
 from al3spark.spark.reading import read_files
@@ -30,13 +29,12 @@ from tests.batches import (
     ROOT,
     Tables,
     al3,
-    comparable,
     ingest,
     put,
     read_rows,
-    read_table,
     run,
 )
+from tests.buckets import Bucket, tables_of
 from tests.servers import faulty_proxy, make_bucket
 
 pytestmark = [pytest.mark.spark, pytest.mark.s3]
@@ -47,45 +45,6 @@ POLICY = json.loads((ROOT / "conf/emr/iam-policy.json").read_text())
 @pytest.fixture(autouse=True)
 def _session(spark: object) -> None:
     """All batches here run in the one session."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A bucket with `in/`, `tables/` and `done/`, and a folder to look at what is in it."""
-
-    url: str
-    name: str
-    folder: Path
-
-    @property
-    def s3(self) -> Any:
-        return boto3.client("s3", endpoint_url=self.url)
-
-    def upload(self, folder: Path) -> None:
-        for path in folder.rglob("*"):
-            if path.is_file():
-                self.s3.upload_file(str(path), self.name, f"in/{path.relative_to(folder)}")
-
-    def ready(self, url: str = "", **options: Any) -> Prepared:
-        """A checked request; `url`: another way to the same server."""
-        access = S3Access(endpoint_url=url or self.url)
-        source = Source(f"s3://{self.name}/in/", s3=access)
-        destination = Destination(f"s3://{self.name}/tables/", s3=access)
-        return prepare(BatchRequest(source, destination, Options(**options)))
-
-    def download(self, prefix: str = "tables/") -> Path:
-        """What is below a prefix, as a folder."""
-        folder = self.folder / f"{prefix.rstrip('/')}-{time.monotonic_ns()}"
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        for each in (each for page in pages for each in page.get("Contents", ())):
-            path = folder / each["Key"].removeprefix(prefix)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.s3.download_file(self.name, each["Key"], str(path))
-        return folder
-
-    def uploads(self) -> list[str]:
-        """Keys of uploads that are not completed."""
-        return [each["Key"] for each in self.s3.list_multipart_uploads(Bucket=self.name).get("Uploads", ())]
 
 
 @pytest.fixture
@@ -111,20 +70,6 @@ def expected(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Tables:
     out = tmp_path_factory.mktemp("expected")
     ingest(corpus, out)
     return tables_of(out, corpus)
-
-
-def tables_of(folder: Path, root: object) -> Tables:
-    """All rows of all tables; without roots and versions, so that places compare."""
-    start = f"{str(root).rstrip('/')}/"
-    tables = {}
-    for name in sorted(path.name for path in folder.iterdir() if not path.name.startswith("_")):
-        table = read_table(folder, name)
-        assert table is not None
-        rows = comparable(table.drop_columns(["version"]) if name == "files" else table)
-        tables[name] = sorted(
-            (tuple(v.removeprefix(start) if isinstance(v, str) else v for v in row) for row in rows), key=repr
-        )
-    return tables
 
 
 def note(text: str, *values: object) -> None:
@@ -321,15 +266,8 @@ def test_credentials_that_may_only_read_are_told_in_one_line_and_leave_nothing(
     put(tmp_path / "in", {"a.al3": al3(1)})
     bucket.upload(tmp_path / "in")
     with read_only_keys(bucket) as keys:
-        request = tmp_path / "request.json"
-        access = {"endpoint_url": bucket.url}
-        document = {
-            "source": {"type": "s3", "bucket": bucket.name, "prefix": "in/", **access},
-            "destination": {"type": "s3", "bucket": bucket.name, "prefix": "tables/", **access},
-        }
-        request.write_text(json.dumps(document))
         ended = subprocess.run(
-            [sys.executable, "-m", "al3spark.cli", "ingest", "--request", str(request)],
+            [sys.executable, "-m", "al3spark.cli", "ingest", "--request", str(bucket.request(tmp_path))],
             capture_output=True,
             text=True,
             cwd=ROOT,
