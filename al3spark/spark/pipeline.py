@@ -36,6 +36,7 @@ from al3spark.spark.tasks import (
     make_parse,
     make_validate,
     parse_split,
+    tell_briefly,
 )
 from al3spark.spark.writing import STAGED, WriteTask, make_write
 from al3spark.store.staging import StagedFile
@@ -95,7 +96,7 @@ def run_chunk(
     blocks.createOrReplaceTempView(view)
     try:
         query = f"SELECT /*+ REBALANCE(table_name) */ * FROM {view} SORT BY table_name, split_id, block_no"
-        rows = spark.sql(query).mapInArrow(make_write(write), STAGED).collect()
+        rows = spark.sql(query).mapInArrow(tell_briefly(make_write(write)), STAGED).collect()
     except (PySparkException, Py4JError) as error:
         if is_cancelled(error):
             raise
@@ -178,4 +179,4 @@ def _as_ours(error: Exception) -> Al3Error:
 
 def _each(spark: SparkSession, count: int, task: Task, schema: str) -> DataFrame:
     """Run a function on the numbers 0 to `count` - 1, one task each."""
-    return spark.range(0, count, 1, count).mapInArrow(task, schema)
+    return spark.range(0, count, 1, count).mapInArrow(tell_briefly(task), schema)

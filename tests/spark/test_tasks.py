@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from al3spark.al3.building import squeeze, transcode
 from al3spark.al3.gathering import Block
 from al3spark.al3.tables import table_schemas
 from al3spark.al3.totals import FileTotals
-from al3spark.errors import BatchError
+from al3spark.errors import BatchError, StoreError
 from al3spark.spark import tasks, writing
 from al3spark.spark.reading import identify
 from al3spark.spark.splits import InputFile, Split
@@ -28,6 +29,7 @@ from al3spark.spark.tasks import (
     make_validate,
     parse_split,
     sum_bytes,
+    tell_briefly,
 )
 from al3spark.spark.writing import WriteTask, final_name, make_write
 from al3spark.store.places import open_place
@@ -260,3 +262,20 @@ def test_job_id_comes_first(write_task: WriteTask) -> None:
     file = pq.ParquetFile(Path(write_task.place.uri("x")).parent / str(found["token"]))
     assert file.schema_arrow.names == ["job_id", *SCHEMAS["errors"].names]
     assert file.read().column("job_id").to_pylist() == ["batch-20260102-abc123"]
+
+
+def test_an_error_of_ours_leaves_a_task_without_its_way() -> None:
+    def fail(batches: object, depth: int = 50) -> Iterator[pa.RecordBatch]:
+        try:
+            if depth:
+                yield from fail(batches, depth - 1)
+            raise KeyError("x" * 2000)
+        except KeyError as error:
+            raise StoreError("s3://bucket/key: denied", retryable=True) from error
+
+    with pytest.raises(StoreError) as raised:
+        list(tell_briefly(fail)(iter(())))
+    told = traceback.format_exception(raised.value)
+    assert told[-1] == "al3spark.errors.StoreError: s3://bucket/key: denied\n"
+    assert len("".join(told)) < 1000
+    assert raised.value.retryable
