@@ -124,6 +124,7 @@ OUTSIDE = {
     "boto3": {"al3spark.store"},
     "botocore": {"al3spark.store"},
     "click": {"al3spark.cli", "al3spark.flags", "al3spark.format_cli", "al3spark.operator_cli"},
+    "grpc": {"al3spark.spark"},
     "numpy": _ARROW,
     "py4j": {"al3spark.spark"},
     "pyarrow": _ARROW,

@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.errors import Al3Error, BatchError, StoreError, SumsError, TasksFailedError
+from al3spark.spark.connect import check_server
 from al3spark.spark.isolation import parse_isolated
 from al3spark.spark.session import is_cancelled
 from al3spark.spark.splits import InputFile, Split
@@ -100,6 +101,7 @@ def run_chunk(
     except (PySparkException, Py4JError) as error:
         if is_cancelled(error):
             raise
+        check_server(spark, error)
         if _INDETERMINATE.search(str(error)):
             raise SumsError("Spark parsed lost output again, and the files had changed") from error
         raise _as_ours(error) from error

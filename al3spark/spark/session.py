@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Thread
@@ -24,9 +24,11 @@ from typing import IO, Any, TypeVar
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import InheritableThread, SparkContext
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from al3spark.errors import BatchError, CancelledError, RequestError
+from al3spark.spark.connect import check_server, find_remote, is_remote, open_remote, send_package
 
 Result = TypeVar("Result")
 
@@ -38,7 +40,7 @@ JAVA_GONE = (
 _CLEAN_UP_S = 30.0
 _CANCEL_AGAIN_S = 0.2
 _INTERRUPTED: ContextVar[threading.Event | None] = ContextVar("interrupted", default=None)
-_CANCELLED = re.compile(r"\bJob \d+ cancelled\b")
+_CANCELLED = re.compile(r"\bJob \d+ cancelled\b|\[OPERATION_CANCELED\]")
 _POLL_S = 0.5
 _NAMED = re.compile(r"^(?:Exception in thread \S+ )?[\w.$]*(?:Exception|Error): (.+)", re.MULTILINE)
 _LOCAL = {
@@ -69,7 +71,9 @@ def open_session(master: str | None = None, parallelism: int | None = None) -> I
     given = SparkSession.getActiveSession()
     with _same_sigint():
         spark = given or _start(master, parallelism)
-    if parallelism and (given or is_given()):
+    if given and is_remote(given):
+        send_package(given)
+    if parallelism and (given or is_given(master)):
         sys.stderr.write(
             "al3spark: parallelism is left alone: the session was given, its cores are its own\n"
         )
@@ -81,32 +85,34 @@ def open_session(master: str | None = None, parallelism: int | None = None) -> I
     except Exception as error:
         if given is None and _is_java_gone(spark):
             raise BatchError(JAVA_GONE) from error
+        check_server(spark, error)
         raise
     finally:
-        if given is None:
-            with suppress(ConnectionError, Py4JError):  # Java may be gone, or about to go
+        with suppress(ConnectionError, Py4JError, PySparkException):  # what it talks to may be gone
+            if given is None:
                 spark.stop()
-        else:
-            _restore(spark, before)
+            else:
+                _restore(spark, before)
 
 
 def _is_java_gone(spark: SparkSession) -> bool:
     """Whether the Java process that this one started has ended; nobody can tell of another's."""
-    gateway = getattr(SparkContext, "_gateway", None) if hasattr(spark, "_jsc") else None
+    gateway = None if is_remote(spark) else getattr(SparkContext, "_gateway", None)
     process = getattr(gateway, "proc", None)
     return process is not None and process.poll() is not None
 
 
-def is_given() -> bool:
+def is_given(master: str | None) -> bool:
     """Whether master and resources are another's: of spark-submit, or of a Spark Connect server."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_REMOTE" in os.environ
+    return "PYSPARK_GATEWAY_PORT" in os.environ or bool(find_remote(master))
 
 
 def count_cores(spark: SparkSession) -> int:
     """How many tasks run side by side, as far as the session tells."""
-    if hasattr(spark, "_jsc"):
+    if not is_remote(spark):
         return int(spark.sparkContext.defaultParallelism)
-    return int(spark.conf.get("spark.default.parallelism", "8") or 8)
+    parts = spark.range(1 << 16).selectExpr("spark_partition_id() AS part")  # it cuts into one for each core
+    return int(parts.selectExpr("max(part) + 1").collect()[0][0])
 
 
 def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result:
@@ -125,9 +131,8 @@ def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result
         except BaseException as error:  # noqa: BLE001 - it is raised again where the outcome is taken
             outcome.set_exception(error)
 
-    thread = InheritableThread if hasattr(spark, "_jsc") else Thread
-    worker = thread(target=run, daemon=True)
-    worker.start()
+    thread = Thread if is_remote(spark) else InheritableThread
+    thread(target=run, daemon=True).start()
     try:
         # A wait without end can miss a signal that another thread took. Not Thread.join: interrupted, Python
         # 3.11 takes the thread for ended.
@@ -152,10 +157,10 @@ def is_interrupted() -> bool:
 def cancel_jobs(spark: SparkSession) -> None:
     """End what runs in the session now; its actions raise then. From any thread."""
     with suppress(Exception):  # it may be gone already
-        if hasattr(spark, "_jsc"):
-            spark.sparkContext.cancelAllJobs()
-        else:
+        if is_remote(spark):
             spark.interruptAll()
+        else:
+            spark.sparkContext.cancelAllJobs()
 
 
 @contextmanager
@@ -165,11 +170,18 @@ def watch_tasks(spark: SparkSession, name: str, tasks: int, tell: Callable[[floa
     Only classic Spark has task counts; on Connect nothing is told before the end. Raises CancelledError if
     the job was cancelled, and what else happens.
     """
-    if not hasattr(spark, "_jsc"):
-        yield
-        tell(1.0)
-        return
-    context = spark.sparkContext
+    with nullcontext() if is_remote(spark) else _telling(spark.sparkContext, name, tasks, tell):
+        try:
+            yield
+            tell(1.0)
+        except Exception as error:
+            if is_cancelled(error):
+                raise CancelledError("the Spark job was cancelled") from error
+            raise
+
+
+@contextmanager
+def _telling(context: SparkContext, name: str, tasks: int, tell: Callable[[float], None]) -> Iterator[None]:
     context.setJobGroup(name, "al3spark", interruptOnCancel=True)
     done = threading.Event()
 
@@ -181,11 +193,6 @@ def watch_tasks(spark: SparkSession, name: str, tasks: int, tell: Callable[[floa
     poller.start()
     try:
         yield
-        tell(1.0)
-    except Exception as error:
-        if is_cancelled(error):
-            raise CancelledError("the Spark job was cancelled") from error
-        raise
     finally:
         done.set()
         poller.join()
@@ -193,7 +200,7 @@ def watch_tasks(spark: SparkSession, name: str, tasks: int, tell: Callable[[floa
 
 def count_task_seconds(spark: SparkSession, name: str) -> float | None:
     """How long the tasks of a job group ran, all together; None where Spark does not tell (Connect)."""
-    if not hasattr(spark, "_jsc"):
+    if is_remote(spark):
         return None
     context = spark.sparkContext
     tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
@@ -237,8 +244,10 @@ def _restore(spark: SparkSession, before: dict[str, str | None]) -> None:
 
 
 def _start(master: str | None, parallelism: int | None) -> SparkSession:
+    if url := find_remote(master):
+        return open_remote(url)
     builder = SparkSession.builder.appName("al3spark")
-    if is_given():
+    if is_given(master):
         return builder.getOrCreate()
     require_java()
     master = master or f"local[{parallelism or '*'},4]"

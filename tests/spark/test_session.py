@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from al3spark.errors import RequestError
+from al3spark.spark.connect import open_remote
 from al3spark.spark.session import count_cores, open_session, require_java, watch_tasks
 from tests.batches import ROOT
 
@@ -147,3 +148,8 @@ def test_no_java_is_told_in_one_line(
         monkeypatch.setenv("JAVA_HOME", str(tmp_path / home))
     with pytest.raises(RequestError, match=r"^Spark needs Java\b.*there is none.*JAVA_HOME$"):
         require_java()
+
+
+def test_a_url_of_connect_that_is_none_is_told_without_its_token() -> None:
+    with pytest.raises(RequestError, match=r"^the URL of Spark Connect is not like sc://host:15002$"):
+        open_remote("sc://host:port/;token=secret")
