@@ -23,17 +23,16 @@ from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.errors import Al3Error, BatchError, StoreError, SumsError, TasksFailedError
 from al3spark.spark.connect import check_server
+from al3spark.spark.fingerprints import FINGERPRINTS, make_fingerprint
 from al3spark.spark.isolation import parse_isolated
 from al3spark.spark.session import is_cancelled
-from al3spark.spark.splits import InputFile, Split
+from al3spark.spark.splits import InputFile, Split, pack_splits
 from al3spark.spark.tasks import (
     BLOCKS,
-    FINGERPRINTS,
     TOTALS,
     ParseTask,
     SplitTotals,
     Task,
-    make_fingerprint,
     make_parse,
     make_validate,
     parse_split,
@@ -42,6 +41,7 @@ from al3spark.spark.tasks import (
 from al3spark.spark.writing import STAGED, WriteTask, make_write
 from al3spark.store.staging import StagedFile
 
+_FINGERPRINT_BYTES = 16 << 20  # of a task: it reads and digests only
 _INDETERMINATE = re.compile("indeterminate output was failed and retried")  # Spark 4.1 and newer see it
 _RAISED = re.compile(r"^((?:\w+\.)*\w+Error): (.*)$", re.MULTILINE)
 
@@ -83,7 +83,8 @@ def fingerprint_files(
     """Read files, and every member of archives, for their ids; in the order of the files."""
     if not files:
         return ()
-    found = _each(spark, len(files), make_fingerprint(task, tuple(files)), FINGERPRINTS).collect()
+    splits = pack_splits(files, _FINGERPRINT_BYTES)
+    found = _each(spark, len(splits), make_fingerprint(task, splits), FINGERPRINTS).collect()
     return tuple(sorted((Fingerprint(**row.asDict()) for row in found), key=lambda print_: print_.number))
 
 

@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from al3spark.al3.archives import Limits, UnreadableError, is_archive, iter_members
+from al3spark.al3.archives import Limits, UnreadableError
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.gathering import Block
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import Al3Error, StoreError
-from al3spark.spark.reading import Failure, as_failure, read_files, scan, stream
-from al3spark.spark.splits import InputFile, Split
+from al3spark.spark.reading import Failure, as_failure, read_files
+from al3spark.spark.splits import Split, SplitsOnTheirWay
 from al3spark.store.places import Readable
 from al3spark.store.retrying import Patience, RetryPlan
 
@@ -30,10 +30,6 @@ Task = Callable[[Batches], Batches]
 
 TOTALS = "_totals"
 BLOCKS = "table_name string, split_id int, block_no int, rows bigint, payload binary"
-FINGERPRINTS = (
-    "number int, member string, file_id string, size bigint, transcoded boolean, "
-    "code string, message string, retryable boolean"
-)
 
 _BLOCK_SCHEMA = pa.schema(
     [
@@ -42,18 +38,6 @@ _BLOCK_SCHEMA = pa.schema(
         ("block_no", pa.int32()),
         ("rows", pa.int64()),
         ("payload", pa.binary()),
-    ]
-)
-_FINGERPRINT_SCHEMA = pa.schema(
-    [
-        ("number", pa.int32()),
-        ("member", pa.string()),
-        ("file_id", pa.string()),
-        ("size", pa.int64()),
-        ("transcoded", pa.bool_()),
-        ("code", pa.string()),
-        ("message", pa.string()),
-        ("retryable", pa.bool_()),
     ]
 )
 
@@ -136,12 +120,13 @@ ParseSplit = Callable[[ParseTask, Split], Iterator[Block | SplitTotals]]
 
 def make_parse(task: ParseTask, splits: tuple[Split, ...], parse_one: ParseSplit = parse_split) -> Task:
     """Make the function of the parse stage: ids of splits to blocks."""
+    sent = SplitsOnTheirWay.send(splits)
 
     def parse(ids: Batches) -> Batches:
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
                 sums: Counter[str] = Counter()
-                for number, block in enumerate(parse_one(task, splits[split_id])):
+                for number, block in enumerate(parse_one(task, sent.open(split_id))):
                     if isinstance(block, SplitTotals):
                         yield _as_row(split_id, number, replace(block, sums=tuple(sorted(sums.items()))))
                     else:
@@ -159,12 +144,13 @@ def sum_bytes(payload: pa.Buffer) -> int:
 
 def make_validate(task: ParseTask, splits: tuple[Split, ...], places_per_code: int) -> Task:
     """Make the function that parses and keeps only totals and the first faults of each code."""
+    sent = SplitsOnTheirWay.send(splits)
 
     def validate(ids: Batches) -> Batches:
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
                 told: Counter[str] = Counter()
-                for number, block in enumerate(parse_split(task, splits[split_id])):
+                for number, block in enumerate(parse_split(task, sent.open(split_id))):
                     if isinstance(block, SplitTotals):
                         yield _as_row(split_id, number, block)
                     elif block.table == ERRORS_TABLE:
@@ -173,44 +159,6 @@ def make_validate(task: ParseTask, splits: tuple[Split, ...], places_per_code: i
                             yield _as_row(split_id, number, Block(block.table, few))
 
     return validate
-
-
-def make_fingerprint(task: ParseTask, files: tuple[InputFile, ...]) -> Task:
-    """Make the function that gives each file, or each member of an archive, its id, its size and its form."""
-
-    def fingerprint(ids: Batches) -> Batches:
-        for batch in ids:
-            for number in batch.column(0).to_pylist():
-                yield from _fingerprint_rows(task, number, files[number])
-
-    return fingerprint
-
-
-def _fingerprint_rows(task: ParseTask, number: int, file: InputFile) -> Batches:
-    def row(
-        member: str = "", failure: Failure | None = None, found: tuple[str, bool, int] = ("", False, 0)
-    ) -> pa.RecordBatch:
-        told = (failure.code, failure.message, failure.retryable) if failure else ("", "", False)
-        values = [number, member, found[0], found[2], found[1], *told]
-        return pa.RecordBatch.from_arrays(
-            [pa.array([value], field.type) for value, field in zip(values, _FINGERPRINT_SCHEMA, strict=True)],
-            schema=_FINGERPRINT_SCHEMA,
-        )
-
-    try:
-        if not is_archive(file.name):
-            file_id, form, size = scan(stream(task.place, file, task.window, Patience(task.retry)))
-            yield row(found=(file_id, form.transcoded, size))
-            return
-        with task.place.open_stream(file.name, file.version) as archive:
-            for member, windows in iter_members(task.place.uri(file.name), archive, task.limits, task.window):
-                try:
-                    file_id, form, size = scan(windows)
-                    yield row(member.path, found=(file_id, form.transcoded, size))
-                except UnreadableError as error:
-                    yield row(member.path, as_failure(error))
-    except StoreError as error:
-        yield row(failure=as_failure(error))
 
 
 def _as_row(split_id: int, number: int, block: Block | SplitTotals) -> pa.RecordBatch:

@@ -1,6 +1,15 @@
+import pickle
+
 import pytest
 
-from al3spark.spark.splits import InputFile, Split, choose_split_bytes, cut_chunks, pack_splits
+from al3spark.spark.splits import (
+    InputFile,
+    Split,
+    SplitsOnTheirWay,
+    choose_split_bytes,
+    cut_chunks,
+    pack_splits,
+)
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -76,3 +85,13 @@ def test_a_split_that_is_too_large_is_a_chunk_of_its_own() -> None:
 
 def test_no_split_makes_no_chunk() -> None:
     assert cut_chunks((), 10) == ()
+
+
+def test_splits_on_their_way_are_small_and_opened_one_by_one() -> None:
+    paths = [f"s3://bucket/incoming/agency-{number % 97:03}/{number:06}.al3" for number in range(100_000)]
+    inputs = [InputFile(path, path[12:], 2000, 2000, f"{number:032x}") for number, path in enumerate(paths)]
+    splits = pack_splits(inputs, 32 * MIB)
+    sent = pickle.dumps(SplitsOnTheirWay.send(splits))
+    assert len(sent) < 5_000_000
+    way = pickle.loads(sent)
+    assert [way.open(number) for number in (0, 7, len(splits) - 1)] == [splits[0], splits[7], splits[-1]]

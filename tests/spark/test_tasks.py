@@ -11,20 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from al3spark.al3.archives import Limits
-from al3spark.al3.building import squeeze, transcode
+from al3spark.al3.building import squeeze
 from al3spark.al3.gathering import Block
 from al3spark.al3.tables import table_schemas
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError, StoreError
 from al3spark.spark import tasks, writing
 from al3spark.spark.reading import identify
-from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import (
     TOTALS,
-    ParseTask,
     SplitTotals,
-    make_fingerprint,
     make_parse,
     make_validate,
     parse_split,
@@ -35,6 +31,7 @@ from al3spark.spark.writing import WriteTask, final_name, make_write
 from al3spark.store.places import open_place
 from tests.al3.samples import DICTIONARY
 from tests.batches import al3, append, put, staged_files
+from tests.spark.inputs import ids, parse_task, rows, split_of
 
 SCHEMAS = table_schemas(DICTIONARY.layouts)
 
@@ -47,31 +44,6 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def write_task(tmp_path: Path) -> WriteTask:
     return WriteTask(open_place(str(tmp_path / "out")), DICTIONARY, "batch-20260102-abc123", 4, "2026-01-02")
-
-
-def parse_task(source: Path, window: int = 4 << 20) -> ParseTask:
-    return ParseTask(open_place(str(source)), DICTIONARY, 50, window, Limits())
-
-
-def split_of(source: Path, *names: str, split_id: int = 0) -> Split:
-    place = open_place(str(source))
-    files = {file.name: file for file in place.list_files()}
-    chosen = [files[name] for name in names or files]
-    return Split(
-        split_id,
-        tuple(
-            InputFile(place.uri(file.name), file.name, file.size, file.size, file.version) for file in chosen
-        ),
-    )
-
-
-def ids(*numbers: int) -> Iterator[pa.RecordBatch]:
-    """What a task gets: the numbers that it is to work on."""
-    yield pa.record_batch({"id": pa.array(numbers, pa.int64())})
-
-
-def rows(batches: Iterator[pa.RecordBatch]) -> list[dict[str, object]]:
-    return [row for batch in batches for row in batch.to_pylist()]
 
 
 def block(table: str, split_id: int, number: int, values: list[dict[str, object]]) -> pa.RecordBatch:
@@ -172,36 +144,6 @@ def test_validation_keeps_totals_and_the_first_faults_of_each_code(source: Path)
     assert kept.column("code").to_pylist() == ["FILE_NOT_AL3", "FILE_NOT_AL3", "FILE_EMPTY"]
     totals = SplitTotals.from_bytes(bytes(found[1]["payload"]))  # type: ignore[call-overload]
     assert sum(file.faults for file in totals.files) == 6
-
-
-# Fingerprints
-
-
-def test_a_fingerprint_has_id_size_and_form(source: Path) -> None:
-    plain, coded = al3(1), transcode(squeeze(al3(2)))
-    put(source, {"a": plain, "b": coded})
-    found = rows(make_fingerprint(parse_task(source), split_of(source).files)(ids(0, 1)))
-    assert found == [
-        {
-            "number": number,
-            "member": "",
-            "file_id": identify(data),
-            "size": len(data),
-            "transcoded": transcoded,
-            "code": "",
-            "message": "",
-            "retryable": False,
-        }
-        for number, data, transcoded in ((0, plain, False), (1, coded, True))
-    ]
-
-
-def test_a_fingerprint_of_a_file_that_changed_says_that_waiting_can_help(source: Path) -> None:
-    put(source, {"a": al3(1)})
-    files = split_of(source).files
-    append(source / "a")
-    (found,) = rows(make_fingerprint(parse_task(source), files)(ids(0)))
-    assert (found["code"], found["retryable"], found["file_id"]) == ("FILE_CHANGED", True, "")
 
 
 # Writing
