@@ -95,7 +95,8 @@ def _run_locked(
                 if is_interrupted():
                     board.cancel("interrupted")
                 cancelled = board.is_cancelled or isinstance(error, KeyboardInterrupt | CancelledError)
-                board.end("cancelled" if cancelled and not lock.lost else "failed")
+                with suppress(StoreError):
+                    board.end("cancelled" if cancelled and not lock.lost else "failed")
                 if lock.lost:  # nobody cancelled it, whichever thread was first to see the other owner
                     lock.check()
                 board.check()

@@ -105,7 +105,8 @@ def choose_skips(selection: Selection, records: Sequence[ChunkRecord]) -> list[S
     """Choose what gets a row: duplicates, and archives whose members are on record.
 
     An archive with a member that is worth another try gets none, so that the next batch opens it again; nor
-    does a duplicate of a file that failed, so that the next batch reads the duplicate.
+    does one that broke off, for it has a row of its own; nor a duplicate of a file that failed, so that the
+    next batch reads the duplicate.
     """
     columns = ("file_path", "status", "version")
     ended = [
@@ -114,6 +115,7 @@ def choose_skips(selection: Selection, records: Sequence[ChunkRecord]) -> list[S
         for row in zip(*(record.files[name].to_pylist() for name in columns), strict=True)
     ]
     again = [path for path, _, version in ended if version is None]
+    own = {path for path, _, _ in ended}
     failed = {path for path, status, _ in ended if status == FAILED}
     skips = [
         Skip(each.file, each.reason, each.duplicate_of)
@@ -122,7 +124,7 @@ def choose_skips(selection: Selection, records: Sequence[ChunkRecord]) -> list[S
     ]
     for archive in selection.archives:
         inside = f"{archive.path}!"
-        if not any(path.startswith(inside) for path in again):
+        if archive.path not in own and not any(path.startswith(inside) for path in again):
             broken = any(path.startswith(inside) for path in failed)
             skips.append(Skip(archive, "archive: its members are files of their own", failed=broken))
     return skips

@@ -8,7 +8,9 @@ reason.
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from pyspark.sql import SparkSession
@@ -24,6 +26,7 @@ from al3spark.store.naming import StoredFile
 from al3spark.store.places import Place
 
 TOO_YOUNG = "too young"
+_FINDERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ def list_inputs(source: Place, pattern: str, names: Sequence[str] = ()) -> tuple
     A named file that cannot be had is among them, with its failure.
     """
     if names:
-        return tuple(_find_input(source, name) for name in names)
+        with ThreadPoolExecutor(_FINDERS) as pool:
+            return tuple(pool.map(partial(_find_input, source), names))
     return tuple(_as_input(source, file) for file in source.list_files(pattern))
 
 

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 MILESTONES = (0.25, 0.5, 0.75, 1.0)
 NAMESPACE = "al3spark"
+HOOK_S = 300.0  # a command that waits would keep the cluster, and its costs
 _UNITS = {"files": "Count", "bytes": "Bytes", "percent": "Percent", "seconds": "Seconds", "failed": "Count"}
 
 
@@ -106,7 +107,11 @@ def run_hook(command: Sequence[str], job_id: str, status: str, manifest: str) ->
     """Run the command that was asked for at the end; give what went wrong with it, or ""."""
     told = {"AL3SPARK_JOB_ID": job_id, "AL3SPARK_STATUS": status, "AL3SPARK_MANIFEST": manifest}
     try:
-        code = subprocess.run(list(command), env={**os.environ, **told}, check=False).returncode
+        code = subprocess.run(
+            list(command), env={**os.environ, **told}, check=False, timeout=HOOK_S
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return f"on_finish: {command[0]} did not end within {HOOK_S:.0f} s and was killed"
     except OSError as error:
         return f"on_finish: {command[0]}: {error.strerror}"
     return f"on_finish: {command[0]} ended with {code}" if code else ""

@@ -117,3 +117,9 @@ def test_an_archive_with_a_member_that_is_worth_another_try_has_no_row() -> None
     again = ended("z.zip!b", failed="FILE_UNREADABLE", retryable=True)
     rows = skip_rows(Selection((), (), archives), record(ended("y.zip!a"), ended("z.zip!a"), again))
     assert [path for path, *_ in rows] == ["/in/y.zip"]
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_an_archive_that_broke_off_after_its_first_members_has_its_own_row_only(retryable: bool) -> None:
+    broken = ended("z.zip", failed="FILE_UNREADABLE", retryable=retryable)
+    assert skip_rows(Selection((), (), (file("z.zip"),)), record(ended("z.zip!a"), broken)) == []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from al3spark import reporting
 from al3spark.reporting import LogLines, Progress, open_metrics, run_hook
 
 MANIFEST: dict[str, Any] = {
@@ -113,6 +114,12 @@ def test_a_hook_knows_job_status_and_manifest(tmp_path: Path) -> None:
     command = (sys.executable, "-c", WRITES, str(told))
     assert run_hook(command, "batch-1", "completed", "/out/manifest.json") == ""
     assert told.read_text() == "batch-1 completed /out/manifest.json"
+
+
+def test_a_hook_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporting, "HOOK_S", 0.2)
+    told = run_hook(("sleep", "60"), "batch-1", "failed", "/out/manifest.json")
+    assert told == "on_finish: sleep did not end within 0 s and was killed"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import ERRORS_TABLE
@@ -84,7 +84,7 @@ def fingerprint_files(
     if not files:
         return ()
     splits = pack_splits(files, _FINGERPRINT_BYTES)
-    found = _each(spark, len(splits), make_fingerprint(task, splits), FINGERPRINTS).collect()
+    found = _collect(spark, _each(spark, len(splits), make_fingerprint(task, splits), FINGERPRINTS))
     return tuple(sorted((Fingerprint(**row.asDict()) for row in found), key=lambda print_: print_.number))
 
 
@@ -98,14 +98,7 @@ def run_chunk(
     blocks.createOrReplaceTempView(view)
     try:
         query = f"SELECT /*+ REBALANCE(table_name) */ * FROM {view} SORT BY table_name, split_id, block_no"
-        rows = spark.sql(query).mapInArrow(tell_briefly(make_write(write)), STAGED).collect()
-    except (PySparkException, Py4JError) as error:
-        if is_cancelled(error):
-            raise
-        check_server(spark, error)
-        if _INDETERMINATE.search(str(error)):
-            raise SumsError("Spark parsed lost output again, and the files had changed") from error
-        raise _as_ours(error) from error
+        rows = _collect(spark, spark.sql(query).mapInArrow(tell_briefly(make_write(write)), STAGED))
     finally:
         with suppress(PySparkException, Py4JError, ConnectionError):  # what went wrong before counts
             spark.catalog.dropTempView(view)
@@ -138,7 +131,8 @@ def validate_files(
     spark: SparkSession, task: ParseTask, splits: Sequence[Split], places_per_code: int
 ) -> tuple[tuple[SplitTotals, ...], pa.Table]:
     """Parse and write nothing: the totals, and the first faults of each code in each split."""
-    rows = _each(spark, len(splits), make_validate(task, tuple(splits), places_per_code), BLOCKS).collect()
+    checked = _each(spark, len(splits), make_validate(task, tuple(splits), places_per_code), BLOCKS)
+    rows = _collect(spark, checked)
     totals = [SplitTotals.from_bytes(bytes(row["payload"])) for row in rows if row["table_name"] == TOTALS]
     batches = [
         pa.ipc.read_record_batch(pa.py_buffer(bytes(row["payload"])), ERRORS_SCHEMA)
@@ -170,6 +164,19 @@ def check_sums(
         for file in split.files:
             if file.imbalance and not file.failed:
                 raise BatchError(f"{file.path} does not add up: {file.imbalance}")
+
+
+def _collect(spark: SparkSession, frame: DataFrame) -> list[Row]:
+    """Run the job. Al3Error: its tasks failed. Of what Spark raises, only that it was cancelled is left."""
+    try:
+        return frame.collect()
+    except (PySparkException, Py4JError) as error:
+        if is_cancelled(error):
+            raise
+        check_server(spark, error)
+        if _INDETERMINATE.search(str(error)):
+            raise SumsError("Spark parsed lost output again, and the files had changed") from error
+        raise _as_ours(error) from error
 
 
 def _as_ours(error: Exception) -> Al3Error:

@@ -18,6 +18,7 @@ from al3spark.al3.archives import Limits, UnreadableError, iter_members
 from al3spark.al3.squeeze import Form, FormScan, detect_form
 from al3spark.errors import FileChangedError, StoreError
 from al3spark.spark.splits import InputFile
+from al3spark.store.calls import CREDENTIALS
 from al3spark.store.places import Readable
 from al3spark.store.retrying import Patience
 
@@ -96,7 +97,8 @@ def as_failure(error: StoreError | UnreadableError) -> Failure:
     """Say which fault an error of reading one file is."""
     if isinstance(error, FileChangedError):
         return Failure("FILE_CHANGED", "the file changed after it was listed", retryable=True)
-    retryable = isinstance(error, StoreError) and error.retryable
+    # The driver had credentials: a worker that finds none missed an answer.
+    retryable = isinstance(error, StoreError) and (error.retryable or error.code == CREDENTIALS)
     return Failure("FILE_UNREADABLE", str(error), retryable)
 
 

@@ -202,11 +202,11 @@ def count_task_seconds(spark: SparkSession, name: str) -> float | None:
     """How long the tasks of a job group ran, all together; None where Spark does not tell (Connect)."""
     if is_remote(spark):
         return None
-    context = spark.sparkContext
-    tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
-    infos = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(name)]
-    stages = {stage for info in infos if info for stage in info.stageIds}
     with suppress(Exception):  # no public interface: what it costs is a figure
+        context = spark.sparkContext
+        tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
+        infos = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(name)]
+        stages = {stage for info in infos if info for stage in info.stageIds}
         return sum(_run_time(store, stage) for stage in stages) / 1000
     return None
 
@@ -247,8 +247,11 @@ def _start(master: str | None, parallelism: int | None) -> SparkSession:
     if url := find_remote(master):
         return open_remote(url)
     builder = SparkSession.builder.appName("al3spark")
-    if is_given(master):
-        return builder.getOrCreate()
+    if is_given(master):  # Java runs already, and writes where it writes
+        try:
+            return builder.getOrCreate()
+        except Exception as error:
+            raise _not_started(error, str(error)) from error
     require_java()
     master = master or f"local[{parallelism or '*'},4]"
     if parallelism:
@@ -263,9 +266,7 @@ def _start(master: str | None, parallelism: int | None) -> SparkSession:
             return builder.getOrCreate()
         except Exception as error:
             told.seek(0)
-            raise RequestError(
-                f"Spark does not start: {_find_reason(told.read()) or type(error).__name__}"
-            ) from error
+            raise _not_started(error, told.read().decode(errors="replace")) from error
 
 
 @contextmanager
@@ -292,10 +293,10 @@ def _same_sigint() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def _find_reason(output: bytes) -> str:
-    """The message of the first Java exception or error in what a process wrote; "" if it names none."""
-    named = _NAMED.search(output.decode(errors="replace"))
-    return named[1].strip() if named else ""
+def _not_started(error: Exception, told: str) -> RequestError:
+    """Say why, in the message of the first Java exception or error of a text, if it names one."""
+    named = _NAMED.search(told)
+    return RequestError(f"Spark does not start: {named[1].strip() if named else type(error).__name__}")
 
 
 def require_java() -> None:

@@ -88,13 +88,14 @@ def choose_split_bytes(files: Sequence[InputFile], cores: int, limit: int) -> in
 
 
 def cut_chunks(splits: Sequence[Split], chunk_bytes: int) -> tuple[tuple[Split, ...], ...]:
-    """Cut splits into chunks of about `chunk_bytes`."""
+    """Cut splits into chunks of about `chunk_bytes`; opening a file counts, so that they are not too many."""
     chunks: list[list[Split]] = []
     room = 0
     for split in splits:
-        if not chunks or split.size > room:
+        cost = split.size + len(split.files) * _FILE_COST
+        if not chunks or cost > room:
             chunks.append([])
             room = chunk_bytes
         chunks[-1].append(split)
-        room -= split.size
+        room -= cost
     return tuple(tuple(chunk) for chunk in chunks)

@@ -25,6 +25,7 @@ from al3spark.store.streams import open_ranges
 if TYPE_CHECKING:
     from al3spark.store.places import Place
 
+MOST_PARTS = 9000  # of 10,000
 COPY_BYTES = 5 << 30  # the largest object that one CopyObject takes
 URI = re.compile(r"s3[an]?://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 
@@ -139,6 +140,15 @@ class _Bucket:
     def remove(self, name: str) -> None:
         self.calls.call("delete_object", name)
 
+    def remove_version(self, name: str, version: str) -> None:
+        now = self.find(name)  # not every store knows the condition
+        if now and now.version == version:
+            try:
+                self.calls.call("delete_object", name, IfMatch=f'"{version}"')
+            except StoreError as error:
+                if error.code not in TAKEN | MISSING:
+                    raise
+
     def adopt(self, name: str, other: Place, other_name: str, version: str) -> None:
         found = other.find(other_name)
         if found is None or found.version != version:
@@ -150,14 +160,16 @@ class _Bucket:
         ):
             self._copy(name, other.calls, other_name, version)
         else:
-            with other.open_stream(other_name, version) as stream, self.stage(name, "adopt", 0, 0) as writer:
+            part_bytes = max(uploads.PART_BYTES, found.size // MOST_PARTS)
+            with (
+                other.open_stream(other_name, version) as stream,
+                uploads.start_upload(self.calls, name, "adopt", 0, 0, part_bytes) as writer,
+            ):
                 while data := stream.read(uploads.PART_BYTES):
                     writer.write(data)
                 if not self.publish(writer.finish()):
                     raise StoreError(f"{self.uri(name)}: its upload was lost")
-        now = other.find(other_name)
-        if now and now.version == version:
-            other.remove(other_name)
+        other.remove_version(other_name, version)
 
     def _copy(self, name: str, other: Calls, other_name: str, version: str) -> None:
         """Within one store, without reading."""

@@ -21,6 +21,7 @@ from al3spark.store.retrying import Patience, RetryPlan
 T = TypeVar("T")
 
 CONNECTIONS = 32
+CREDENTIALS = "NoCredentials"  # StoreError.code
 NO_CREDENTIALS = (
     "no AWS credentials are found; runtime roles of EMR on EC2 and Lake Formation give none to Python: use "
     "an instance profile, the job role of EMR Serverless, or access keys in the environment"
@@ -122,12 +123,14 @@ class Calls:
             yield
         except sdk.ClientError as error:
             raise self._refused(name, error.response) from error
-        except (sdk.NoCredentialsError, sdk.PartialCredentialsError, sdk.CredentialRetrievalError) as error:
-            raise StoreError(f"{self.uri(name)}: {NO_CREDENTIALS}") from error
+        except (sdk.NoCredentialsError, sdk.PartialCredentialsError) as error:
+            raise StoreError(f"{self.uri(name)}: {NO_CREDENTIALS}", code=CREDENTIALS) from error
         except (
+            sdk.CredentialRetrievalError,
             sdk.HTTPClientError,
             sdk.ConnectionError,
             sdk.IncompleteReadError,
+            sdk.MetadataRetrievalError,
             ResponseParserError,
         ) as error:
             raise StoreError(f"{self.uri(name)}: {_line(error)}", retryable=True) from error
@@ -146,6 +149,7 @@ class Calls:
         return StoreError(f"{self.uri(name)}: {text}", retryable, code)
 
 
+_METADATA = {"metadata_service_timeout": 2, "metadata_service_num_attempts": 4}
 _clients: dict[tuple[int, Access], Any] = {}
 _making = Lock()
 
@@ -164,6 +168,8 @@ def _make_client(access: Access) -> Any:
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
+    from botocore.exceptions import NoCredentialsError
+    from botocore.session import Session
 
     config = Config(
         retries={"total_max_attempts": 1},  # they are made, and counted, by Patience
@@ -177,8 +183,16 @@ def _make_client(access: Access) -> Any:
         s3={"addressing_style": "path" if access.path_style else "auto"},
         **({"signature_version": UNSIGNED} if access.anonymous else {}),
     )
-    session = boto3.session.Session()
-    return session.client("s3", region_name=access.region, endpoint_url=access.endpoint_url, config=config)
+    # All workers of a node ask for credentials at once: one missed answer is not the end.
+    session = Session()
+    for name, value in _METADATA.items():
+        if f"AWS_{name.upper()}" not in os.environ:
+            session.set_config_variable(name, value)
+    if not (access.anonymous or session.get_credentials()):
+        raise NoCredentialsError  # and a client that would never have any is not kept
+    return boto3.session.Session(botocore_session=session).client(
+        "s3", region_name=access.region, endpoint_url=access.endpoint_url, config=config
+    )
 
 
 def _line(error: Exception) -> str:

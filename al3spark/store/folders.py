@@ -125,6 +125,11 @@ class _Folder:
         with disk_errors(path):
             disks.remove_file(path, Path(self.root))
 
+    def remove_version(self, name: str, version: str) -> None:
+        now = self.find(name)
+        if now and now.version == version:
+            self.remove(name)
+
     def adopt(self, name: str, other: Place, other_name: str, version: str) -> None:
         target = self._path(name)
         with disk_errors(target):
@@ -132,9 +137,7 @@ class _Folder:
                 return
             with other.open_stream(other_name, version) as stream:
                 disks.copy_file(stream, target, Path(self.root, TEMPORARIES))
-        now = other.find(other_name)
-        if now and now.version == version:
-            other.remove(other_name)
+        other.remove_version(other_name, version)
 
     def stage(self, final_name: str, job_id: str, chunk: int, attempt: int) -> StagedWriter:
         token = staging.new_token(final_name, job_id, chunk, attempt)

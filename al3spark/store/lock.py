@@ -129,7 +129,8 @@ def acquire(
     try:
         _clear(place, lock)
     except BaseException:
-        lock.release()
+        with contextlib.suppress(StoreError):  # what went wrong before counts
+            lock.release()
         raise
     return lock
 

@@ -74,6 +74,9 @@ class Place(Readable, Protocol):
     def remove(self, name: str) -> None:
         """Remove a file; fine if it is gone already."""
 
+    def remove_version(self, name: str, version: str) -> None:
+        """Remove a file unless it is not `version` any more; then it stays."""
+
     def adopt(self, name: str, other: Place, other_name: str, version: str) -> None:
         """Move a file of another place here; what has the name already is replaced.
 

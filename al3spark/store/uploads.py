@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PART_BYTES = 8 << 20  # S3 takes 5 MiB and more, but for the last
 MARK = "al3spark-mark"
 _GONE = MISSING | {"NoSuchUpload"}
+_SPOILT = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}  # no try completes it any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,15 @@ class Upload:
     id: str
 
 
-def start_upload(calls: Calls, name: str, job_id: str, chunk: int, attempt: int) -> UploadWriter:
-    """Begin a staged file."""
+def start_upload(
+    calls: Calls, name: str, job_id: str, chunk: int, attempt: int, part_bytes: int = PART_BYTES
+) -> UploadWriter:
+    """Begin a staged file; it can have 10,000 parts."""
     mark = uuid.uuid4().hex
     told = {MARK: mark, "al3spark-job": job_id, "al3spark-chunk": str(chunk)}
     told["al3spark-attempt"] = str(attempt)
     answer = calls.call("create_multipart_upload", name, Metadata=told, **calls.access.encryption)
-    return UploadWriter(calls, name, answer["UploadId"], mark)
+    return UploadWriter(calls, name, answer["UploadId"], mark, part_bytes)
 
 
 def is_open(calls: Calls, staged: StagedFile) -> bool | None:
@@ -79,7 +82,7 @@ def is_completed(calls: Calls, staged: StagedFile) -> bool:
 
 
 def complete_upload(calls: Calls, staged: StagedFile) -> bool:
-    """Show a staged file. True: it is there, now or already. False: its upload is gone."""
+    """Show a staged file. True: it is there, now or already. False: its upload is lost."""
     token = _token(staged)
     parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(token.parts, 1)]
 
@@ -96,7 +99,7 @@ def complete_upload(calls: Calls, staged: StagedFile) -> bool:
             refusal = error
         if is_completed(calls, staged):  # whatever the answer was
             return True
-        if refusal is None or refusal.code in _GONE:
+        if refusal is None or refusal.code in _GONE | _SPOILT:
             return False
         if is_open(calls, staged) is False:  # some stores answer 500 to an upload that is gone
             return False
@@ -161,8 +164,9 @@ def _token(staged: StagedFile) -> _Token:
 class UploadWriter:
     """A staged file while it is written; a `StagedWriter`."""
 
-    def __init__(self, calls: Calls, name: str, upload: str, mark: str) -> None:
+    def __init__(self, calls: Calls, name: str, upload: str, mark: str, part_bytes: int) -> None:
         self._calls, self._name, self._upload, self._mark = calls, name, upload, mark
+        self._part_bytes = part_bytes
         self._buffer, self._parts = bytearray(), list[str]()
         self._sent, self._closed, self._finished = 0, False, False
 
@@ -179,9 +183,9 @@ class UploadWriter:
         """Append bytes, or anything with a buffer; parts that are full are sent."""
         view = memoryview(data).cast("B")
         self._buffer += view
-        while len(self._buffer) >= PART_BYTES:
-            part = bytes(memoryview(self._buffer)[:PART_BYTES])
-            del self._buffer[:PART_BYTES]
+        while len(self._buffer) >= self._part_bytes:
+            part = bytes(memoryview(self._buffer)[: self._part_bytes])
+            del self._buffer[: self._part_bytes]
             self._send(part)
         return len(view)
 

@@ -3,7 +3,7 @@
 Needs Airflow with the Amazon provider, and one Airflow variable named `al3spark`, a JSON object:
 
     {"application_id": "APPLICATION_ID", "job_role": "arn:aws:iam::ACCOUNT_ID:role/JOB_ROLE",
-     "code": "s3://CODE_BUCKET/al3spark", "logs": "s3://CODE_BUCKET/logs/"}
+     "code": "s3://CODE_BUCKET/al3spark"}
 
 Below `code` lie environment.tar.gz, ingest.py and batch.json, as the README's part on EMR puts them there.
 A run that failed or was killed needs no repair: trying again is the resume. One run at a time: a second one
@@ -22,8 +22,11 @@ SETTINGS = {
     "spark.emr-serverless.driverEnv.PYSPARK_PYTHON": "./environment/bin/python",
     "spark.executorEnv.PYSPARK_PYTHON": "./environment/bin/python",
     "spark.executor.cores": "4",
-    "spark.executor.memory": "6g",
-    "spark.executor.memoryOverhead": "9g",
+    "spark.executor.memory": "5g",
+    "spark.executor.memoryOverhead": "6g",
+    "spark.driver.cores": "2",
+    "spark.driver.memory": "2g",
+    "spark.driver.memoryOverhead": "3g",
     "spark.speculation": "true",
     "spark.speculation.multiplier": "3",
     "spark.speculation.quantile": "0.9",
@@ -49,11 +52,6 @@ with DAG(
                 "entryPoint": f"{CODE}/ingest.py",
                 "entryPointArguments": ["--request", f"{CODE}/batch.json"],
                 "sparkSubmitParameters": PARAMETERS,
-            }
-        },
-        configuration_overrides={
-            "monitoringConfiguration": {
-                "s3MonitoringConfiguration": {"logUri": "{{ var.json.al3spark.logs }}"}
             }
         },
         retries=1,

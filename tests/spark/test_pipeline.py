@@ -243,6 +243,28 @@ def test_a_chunk_leaves_no_view_behind(session: SparkSession, tmp_path: Path, de
 # Fingerprints and validation
 
 
+def break_down(*_given: object) -> Callable[..., Iterator[pa.RecordBatch]]:
+    def fail(_ids: object) -> Iterator[pa.RecordBatch]:
+        raise RuntimeError("of a kind that nobody knows")
+        yield
+
+    return fail
+
+
+@pytest.mark.spark
+def test_tasks_that_fail_before_the_parse_end_it_in_one_line(
+    session: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, {"a.al3": al3(1)})
+    files = inputs(open_place(str(tmp_path)))
+    monkeypatch.setattr(pipeline, "make_fingerprint", break_down)
+    monkeypatch.setattr(pipeline, "make_validate", break_down)
+    with pytest.raises(TasksFailedError, match=r"^tasks failed: RuntimeError$"):
+        fingerprint_files(session, parse_task(tmp_path), files)
+    with pytest.raises(TasksFailedError, match=r"^tasks failed: RuntimeError$"):
+        validate_files(session, parse_task(tmp_path), deal(files, 1), 3)
+
+
 @pytest.mark.spark
 def test_fingerprints_come_in_the_order_of_the_files(session: SparkSession, tmp_path: Path) -> None:
     put(tmp_path, {f"{number}.al3": al3(number) for number in range(5)})

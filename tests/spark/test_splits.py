@@ -74,8 +74,13 @@ def test_every_core_gets_several_splits_within_bounds(total: int, cores: int, ex
 
 
 def test_splits_are_cut_into_chunks_of_about_a_size() -> None:
-    chunks = cut_chunks(splits(6, 4, 1, 9, 3), 10)
-    assert [[split.size for split in chunk] for chunk in chunks] == [[6, 4], [1, 9], [3]]
+    chunks = cut_chunks(splits(6 * MIB, 4 * MIB, MIB, 9 * MIB, 3 * MIB), 10 * MIB + 128 * KIB)
+    assert [[split.size // MIB for split in chunk] for chunk in chunks] == [[6, 4], [1, 9], [3]]
+
+
+def test_chunks_of_small_files_are_cut_by_their_number() -> None:
+    chunks = cut_chunks([Split(number, files(*[1] * 100)) for number in range(25)], 64 * MIB)
+    assert [len(chunk) for chunk in chunks] == [10, 10, 5]
 
 
 def test_a_split_that_is_too_large_is_a_chunk_of_its_own() -> None:

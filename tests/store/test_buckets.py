@@ -1,5 +1,6 @@
 """What is particular to S3, on moto's server."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -7,18 +8,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
 from al3spark.errors import FileChangedError, RequestError, StoreError
+from al3spark.spark.reading import as_failure
 from al3spark.store.calls import Access
 from al3spark.store.places import Place, open_place
 from al3spark.store.retrying import RetryPlan
 from al3spark.store.staging import StagedFile
 from al3spark.store.uploads import PART_BYTES
-from tests.servers import ROOT, faulty_proxy, make_bucket
+from tests.servers import KEYS, ROOT, faulty_proxy, make_bucket
 
 pytestmark = pytest.mark.s3
 
@@ -165,6 +169,29 @@ def test_a_staged_file_of_several_parts_is_invisible_until_it_is_published(place
     assert (place.read(NAME), place.is_staged(staged), place.staged_jobs()) == (data, False, ())
 
 
+def test_an_upload_whose_part_is_not_what_was_told_is_lost(place: Place) -> None:
+    """As when a part was sent twice, and the first try, encrypted, ended last."""
+    staged = stage(place, b"rows")
+    told = json.loads(staged.token)
+    assert place.publish(replace(staged, token=json.dumps(told | {"parts": ["0" * 32]}))) is False
+    assert place.publish(staged)
+
+
+def test_a_large_file_is_adopted_in_parts_that_suffice(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = os.urandom(3 * PART_BYTES)
+    (tmp_path / "large").write_bytes(data)
+    monkeypatch.setattr("al3spark.store.buckets.MOST_PARTS", 2)
+    source = open_place(str(tmp_path))
+    found = source.find("large")
+    assert found
+    place.adopt("large", source, "large", found.version)
+    assert (place.read("large"), source.find("large")) == (data, None)
+    version = (place.find("large") or found).version
+    assert version.endswith("-2")  # so many parts
+
+
 def test_what_another_wrote_under_the_name_is_not_taken_for_it(place: Place) -> None:
     staged = stage(place, b"mine")
     place.discard(staged)
@@ -252,6 +279,20 @@ def test_denied_is_one_line_that_waiting_does_not_help(moto: str, bucket: str) -
         with pytest.raises(StoreError) as caught:
             place.write_document("a", b"")
     assert "\n" not in str(caught.value)
+
+
+def test_a_client_that_found_no_credentials_is_not_kept(
+    moto: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = open_place(f"s3://{bucket}/lake/", Access(endpoint_url=moto, region="eu-west-1"))
+    with monkeypatch.context() as patch:
+        for name in KEYS:
+            patch.delenv(name)
+        patch.setenv("HOME", "/nonexistent")
+        with pytest.raises(StoreError, match="no AWS credentials are found; ") as caught:
+            names(place)
+        assert as_failure(caught.value).retryable  # in a task: the driver had some
+    assert names(place) == []
 
 
 NO_KEYS = """

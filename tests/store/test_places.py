@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from al3spark.errors import RequestError
-from al3spark.store.places import open_place
+from al3spark.store.places import Place, open_place
 
 
 @pytest.mark.parametrize("uri", ["hdfs://host/x", "file://host/x", "http://host/x"])
@@ -40,3 +40,18 @@ def test_relative_path_counts_from_the_current_folder(
 def test_place_is_pickled(tmp_path: Path) -> None:
     place = open_place(str(tmp_path))
     assert pickle.loads(pickle.dumps(place)) == place
+
+
+def test_a_version_is_removed_and_no_other(place: Place) -> None:
+    """On a disk and in a bucket."""
+    place.write_document("a", b"old")
+    old = place.find("a")
+    place.write_document("a", b"new")
+    new = place.find("a")
+    assert old
+    assert new
+    place.remove_version("a", old.version)
+    assert place.find("a") == new
+    place.remove_version("a", new.version)
+    place.remove_version("a", new.version)
+    assert place.find("a") is None
