@@ -16,7 +16,7 @@ from al3spark.al3.archives import Limits
 from al3spark.al3.gathering import Block
 from al3spark.al3.tables import UNMAPPED_TABLE, table_schemas
 from al3spark.al3.totals import FileTotals
-from al3spark.errors import BatchError
+from al3spark.errors import BatchError, TasksFailedError
 from al3spark.sampling import write_sample
 from al3spark.spark import pipeline, tasks
 from al3spark.spark.pipeline import ChunkResult, check_sums, fingerprint_files, run_chunk, validate_files
