@@ -175,7 +175,7 @@ def _make_client(access: Access) -> Any:
         retries={"total_max_attempts": 1},  # they are made, and counted, by Patience
         max_pool_connections=CONNECTIONS,
         connect_timeout=10,
-        read_timeout=60,
+        read_timeout=30,  # of one wait, not of a whole answer; two of them are no dead heartbeat yet
         tcp_keepalive=True,
         # What a store that is not AWS may not know is left out unless it is required.
         request_checksum_calculation="when_required",

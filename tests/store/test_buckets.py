@@ -106,6 +106,16 @@ def test_a_listing_has_pages_and_is_sorted(place: Place, bucket: str, s3: Any) -
     assert names(place, recursive=False) == []
 
 
+@pytest.mark.parametrize("name", ["a b+c.al3", "ü/é%20.al3", "x//y.al3", "q?x=1#y&z.al3", "'\"<>.al3"])
+def test_odd_keys_are_listed_read_and_removed(place: Place, bucket: str, s3: Any, name: str) -> None:
+    s3.put_object(Bucket=bucket, Key=f"lake/{name}", Body=b"1MHG")
+    (file,) = place.list_files()
+    assert (file.name, place.uri(file.name)) == (name, f"s3://{bucket}/lake/{name}")
+    assert place.read_range(file.name, 1, 2, file.version) == b"MH"
+    place.remove_version(file.name, file.version)
+    assert names(place) == []
+
+
 def test_a_listing_tells_size_and_etag(place: Place, bucket: str, s3: Any) -> None:
     tag = s3.put_object(Bucket=bucket, Key="lake/a.al3", Body=b"1MHG")["ETag"]
     (file,) = place.list_files()
