@@ -153,7 +153,7 @@ def test_the_aws_commands_do_what_they_say(moto: str, names: dict[str, str], che
     )
     assert job["executionRole"] == f"arn:aws:iam::123456789012:role/{names['JOB_ROLE']}"
 
-    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=names["DESTINATION_BUCKET"])["Rules"]
-    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=names["DESTINATION_BUCKET"])["Rules"]
+    assert rules[0]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     policies = boto3.client("iam", **aws).list_role_policies(RoleName=names["JOB_ROLE"])["PolicyNames"]
-    assert policies == ["al3spark"]
+    assert sorted(policies) == ["al3spark", "al3spark-archive"]

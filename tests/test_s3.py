@@ -39,8 +39,6 @@ from tests.servers import faulty_proxy, make_bucket
 
 pytestmark = [pytest.mark.spark, pytest.mark.s3]
 
-POLICY = json.loads((ROOT / "conf/emr/iam-policy.json").read_text())
-
 
 @pytest.fixture(autouse=True)
 def _session(spark: object) -> None:
@@ -221,42 +219,58 @@ def actions_of(request: list[str], bucket: str) -> set[tuple[str, str]]:
     return {("s3:PutObject", part)} | ({("s3:GetObject", source)} if copied else set())
 
 
-def allowed() -> set[tuple[str, str]]:
-    """What conf/emr/iam-policy.json allows, in the same terms."""
+def allowed(*policies: str) -> set[tuple[str, str]]:
+    """What policies of conf/emr allow, in the same terms."""
     parts = {"incoming": "in", "tables": "tables", "done": "done", "al3spark": "al3spark"}
     found = set()
-    for statement in POLICY["Statement"]:
+    for statement in (each for name in policies for each in read_policy(name)["Statement"]):
         prefixes = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", [])
         resource = statement["Resource"].partition("/")[2] or (prefixes[0] if prefixes else "tables/*")
         found |= {(action, parts[resource.partition("/")[0]]) for action in statement["Action"]}
     return found
 
 
-def test_the_policy_is_what_the_job_calls(
+def read_policy(name: str) -> Any:
+    return json.loads((ROOT / "conf/emr" / name).read_text())
+
+
+def read_calls(log: Path, bucket: Bucket) -> set[tuple[str, str]]:
+    """What was called since the last time."""
+    lines = log.read_text().splitlines()
+    log.unlink()
+    return {action for line in lines for action in actions_of(json.loads(line), bucket.name)}
+
+
+def test_the_policies_are_what_the_job_calls(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "requests"
     put(tmp_path / "in", {"a.al3": al3(1), "text.al3": b"Dear agent, no.\r\n"})
     bucket.upload(tmp_path / "in")
-    archive = Archive(f"s3://{bucket.name}/done/good/", f"s3://{bucket.name}/done/bad/")
     bucket.s3.upload_file(str(ROOT / "conf/batch.json"), bucket.name, "al3spark/batch.json")
     with faulty_proxy(bucket.url, 0, 0, log) as url:
         with monkeypatch.context() as patch:
             patch.setenv("AWS_ENDPOINT_URL_S3", url)
             assert load_request(f"s3://{bucket.name}/al3spark/batch.json").options.max_failed_files == 10
         run(bucket.ready(url, on_error="fail"))  # discards what it had staged
-        job_id = run(bucket.ready(url, archive=archive))["job_id"]
-        run(bucket.ready(url, archive=archive, reprocess=job_id))
+        job_id = run(bucket.ready(url))["job_id"]
+        run(bucket.ready(url, reprocess=job_id))
         place = bucket.ready(url).destination
         lost = "policies/ingest_date=2026-01-02/part-batch-20260102-abc123-000000-00000.parquet"
         with place.stage(lost, "batch-20260102-abc123", 0, 0) as writer:
             staged = writer.finish()
         place.discard(staged)
         assert place.publish(staged) is False  # as a recovery does with a plan whose upload is gone
-    called = set()
-    for line in log.read_text().splitlines():
-        called |= actions_of(json.loads(line), bucket.name)
-    assert called == allowed()
+        assert read_calls(log, bucket) == allowed("iam-policy.json")
+
+        put(tmp_path / "in", {"b.al3": al3(2)})
+        bucket.upload(tmp_path / "in")
+        archive = Archive(f"s3://{bucket.name}/done/good/", f"s3://{bucket.name}/done/bad/")
+        job_id = run(bucket.ready(url, archive=archive))["job_id"]
+        run(bucket.ready(url, archive=archive, reprocess=job_id))
+        called = read_calls(log, bucket)
+    both = allowed("iam-policy.json", "iam-policy-archive.json")
+    assert (called - both, allowed("iam-policy-archive.json") - called) == (set(), set())
 
 
 @pytest.mark.newest

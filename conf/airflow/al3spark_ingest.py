@@ -1,13 +1,14 @@
 """Ingest what came since the last run, every night, on EMR Serverless.
 
-Needs Airflow with the Amazon provider, and one Airflow variable named `al3spark`, a JSON object:
+Needs Airflow on Python 3.11 with the Amazon provider, and a variable of it named `al3spark`, a JSON object:
 
     {"application_id": "APPLICATION_ID", "job_role": "arn:aws:iam::ACCOUNT_ID:role/JOB_ROLE",
      "code": "s3://CODE_BUCKET/al3spark"}
 
 Below `code` lie environment.tar.gz, ingest.py and batch.json, as the README's part on EMR puts them there.
 A run that failed or was killed needs no repair: trying again is the resume. One run at a time: a second one
-would only be told who holds the lock.
+would only be told who holds the lock. With `--strict` among the arguments set `retries=0`: a second try does
+not read again what failed in the first, and ends well.
 """
 
 from datetime import UTC, datetime, timedelta
