@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from al3spark.store.calls import Access
 from al3spark.store.places import Place, open_place
+from al3spark.store.retrying import RetryPlan
 from tests.servers import make_bucket, moto_server, s3rver
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
         session.stop()
 
 
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder for input, which is not made yet."""
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def destination(tmp_path: Path) -> Path:
+    """A folder for tables, which is not made yet."""
+    return tmp_path / "out"
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """URL of an S3 server: moto's, in a process of its own."""
@@ -89,4 +102,5 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Place:
     if kind == "disk":
         return open_place(str(tmp_path))
     url = request.getfixturevalue("moto")
-    return open_place(f"s3://{make_bucket(url)}/lake/", Access(endpoint_url=url))
+    # moto says 500 to a part of an upload that is gone: that is not worth many tries.
+    return open_place(f"s3://{make_bucket(url)}/lake/", Access(endpoint_url=url, retry=RetryPlan(4, 0.02)))

@@ -17,16 +17,6 @@ from al3spark.store.places import open_place
 from tests.batches import al3, ingest, put, read_rows, statuses
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
 @pytest.fixture(params=["same disk", "other disk"])
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     if request.param == "same disk":

@@ -55,16 +55,6 @@ pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]  # all batche
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
 # A folder with everything that comes by (issue: all forms, all kinds of broken files)
 
 

@@ -117,6 +117,7 @@ def test_a_failure_of_an_earlier_batch_does_not_count(tmp_path: Path, destinatio
     assert ingest(source, destination, on_error="fail")["status"] == "completed"
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 def test_the_command_ends_with_1_and_says_why_it_stopped(tmp_path: Path) -> None:
     source = put(tmp_path / "in", {"a.al3": al3(1), "b.txt": BAD})

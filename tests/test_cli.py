@@ -133,6 +133,7 @@ def test_ingest_again_skips_what_it_has(spark: SparkSession, command: Command, g
     assert files_below(out / "policies") == before
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 @pytest.mark.slow
 def test_ingest_in_its_own_process_prints_json_and_nothing_else(mixed: Path, out: Path) -> None:

@@ -216,11 +216,6 @@ def planned(source: Path, drivers: Drivers) -> Path:
     return destination
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
 def policies(destination: Path) -> list[int]:
     """The policy numbers in the table."""
     return sorted(int(number[1:]) for (number,) in read_rows(destination, "policies", "policy_number"))

@@ -110,6 +110,7 @@ def test_ctrl_c_ends_a_run_cleanly(
     assert_next_run_completes(source, tmp_path / "out", capsys)
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 @pytest.mark.slow
 def test_sigterm_ends_a_run_cleanly_even_if_it_comes_twice(
@@ -211,6 +212,7 @@ def kill_java(process: subprocess.Popen[str], number: int) -> None:
     os.kill(int(java), number)
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 @pytest.mark.slow
 def test_java_that_is_killed_ends_a_run_in_one_line_of_ours(

@@ -140,6 +140,7 @@ def test_cancel_ends_a_running_job_and_publishes_nothing_more(tmp_path: Path) ->
     assert list((tmp_path / "out").glob("policies/**/*.parquet")) == []
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 def test_file_that_kills_its_worker_costs_only_itself(tmp_path: Path) -> None:
     good = {f"{number:03}.al3": al3(number) for number in range(500)}

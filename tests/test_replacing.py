@@ -25,16 +25,6 @@ from tests.batches import (
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]  # all batches here run in the one session
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
 def policies(destination: Path) -> list[int]:
     """The policy numbers in the table, whoever wrote them."""
     return sorted(int(number[1:]) for (number,) in read_rows(destination, "policies", "policy_number"))

@@ -254,6 +254,7 @@ def test_a_run_that_is_stopped_leaves_nothing_and_the_server_serves_the_next(
     assert ingest_all(server, bucket)["summary"]["succeeded"] == 1
 
 
+@pytest.mark.newest
 def test_a_server_that_is_killed_ends_a_run_in_one_line_and_a_new_one_completes_it(
     server: Server, bucket: Bucket, tmp_path: Path
 ) -> None:

@@ -13,11 +13,6 @@ from tests.batches import al3, append, put
 from tests.spark.inputs import ids, parse_task, rows, split_of
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "in"
-
-
 def told(number: int, data: bytes, transcoded: bool = False, member: str = "") -> dict[str, object]:
     return {
         "number": number,

@@ -17,11 +17,6 @@ from tests.al3.samples import DICTIONARY
 from tests.batches import al3, put, put_fatal_hook
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "in"
-
-
 def split_of(source: Path) -> Split:
     files = open_place(str(source)).list_files()
     return Split(

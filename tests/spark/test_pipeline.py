@@ -40,11 +40,6 @@ def session(spark: SparkSession) -> Iterator[SparkSession]:
         yield session
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
 def parse_task(source: Path, window: int = 4 * MIB) -> ParseTask:
     return ParseTask(open_place(str(source)), DICTIONARY, 50, window, Limits())
 

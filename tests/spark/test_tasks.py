@@ -37,11 +37,6 @@ SCHEMAS = table_schemas(DICTIONARY.layouts)
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "in"
-
-
-@pytest.fixture
 def write_task(tmp_path: Path) -> WriteTask:
     return WriteTask(open_place(str(tmp_path / "out")), DICTIONARY, "batch-20260102-abc123", 4, "2026-01-02")
 

@@ -253,7 +253,7 @@ def faulty(moto: str, bucket: str) -> Iterator[Place]:
 
 
 def test_a_faulty_store_is_insisted_on(place: Place, faulty: Place) -> None:
-    for number in range(20):
+    for number in range(10):
         name, data = NAME.replace("000000", f"{number:06}"), os.urandom(100_000)
         assert faulty.publish(stage(faulty, data, name))
         assert faulty.create_document(f"documents/{number}", str(number).encode())
@@ -262,9 +262,9 @@ def test_a_faulty_store_is_insisted_on(place: Place, faulty: Place) -> None:
         assert faulty.read(name) == data
         with faulty.open_stream(name) as stream:
             assert stream.read() == data
-    assert len(names(place)) == 40
+    assert len(names(place)) == 20
     place.discard_staged("job-a")  # an upload whose beginning was done but not answered is begun again
-    assert (place.staged_jobs(), len(names(place))) == ((), 40)
+    assert (place.staged_jobs(), len(names(place))) == ((), 20)
 
 
 def test_a_read_in_a_task_fails_as_what_waiting_can_help(place: Place, faulty: Place) -> None:
