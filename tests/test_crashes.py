@@ -485,6 +485,7 @@ def remount(disk: Path, how: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
 
 
+@pytest.mark.newest
 @pytest.mark.slow
 def test_a_disk_that_tasks_fill_up_ends_a_run_in_one_line(disk: Path, tmp_path: Path) -> None:
     source = put(tmp_path / "in", {"a.al3": sample_bytes(MIB, seed=1)})

@@ -123,6 +123,7 @@ def start(source: Path, destination: Path, *options: str, **environment: str) ->
     )
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 def test_cancel_ends_a_running_job_and_publishes_nothing_more(tmp_path: Path) -> None:
     source = put(tmp_path / "in", {f"{number}.al3": al3(*range(number, 4000)) for number in range(4)})

@@ -241,6 +241,7 @@ def read_calls(log: Path, bucket: Bucket) -> set[tuple[str, str]]:
     return {action for line in lines for action in actions_of(json.loads(line), bucket.name)}
 
 
+@pytest.mark.newest
 def test_the_policies_are_what_the_job_calls(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
