@@ -128,6 +128,7 @@ OUTSIDE = {
     "numpy": _ARROW,
     "py4j": {"al3spark.spark"},
     "pyarrow": _ARROW,
+    "urllib3": {"al3spark.store"},
     "pyspark": {
         "al3spark.spark",
         "al3spark.planning",

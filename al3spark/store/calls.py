@@ -118,6 +118,7 @@ class Calls:
         """Turn what the SDK raises into a StoreError of one line."""
         from botocore import exceptions as sdk
         from botocore.parsers import ResponseParserError
+        from urllib3.exceptions import HTTPError  # what the SDK lets through when a refusal is cut short
 
         try:
             yield
@@ -131,6 +132,7 @@ class Calls:
             sdk.ConnectionError,
             sdk.IncompleteReadError,
             sdk.MetadataRetrievalError,
+            HTTPError,
             ResponseParserError,
         ) as error:
             raise StoreError(f"{self.uri(name)}: {_line(error)}", retryable=True) from error

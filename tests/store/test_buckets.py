@@ -1,11 +1,15 @@
 """What is particular to S3, on moto's server."""
 
+import contextlib
 import json
 import os
 import pickle
+import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -281,6 +285,38 @@ def test_a_read_in_a_task_fails_as_what_waiting_can_help(place: Place, faulty: P
             assert whole
     assert len(told) >= 3  # slow down, internal error, resets and short answers
     assert set(told.values()) == {True}
+
+
+@pytest.fixture
+def cuts_refusals_short() -> Iterator[str]:
+    """URL of a server that says 404 and resets the connection in the middle of the body."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(
+                            b"HTTP/1.1 404 Not Found\r\nContent-Length: 1000\r\n\r\n<Error><Code>No"
+                        )
+                        time.sleep(0.05)
+                        linger = struct.pack("ii", 1, 0)
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_refusal_that_is_cut_short_is_tried_again_and_one_line(cuts_refusals_short: str) -> None:
+    access = Access(endpoint_url=cuts_refusals_short, path_style=True, retry=RetryPlan(2, 0.001))
+    with pytest.raises(StoreError, match="Connection broken") as caught:
+        open_place("s3://bucket/lake/", access).read("a")
+    assert caught.value.retryable
 
 
 def test_denied_is_one_line_that_waiting_does_not_help(moto: str, bucket: str) -> None:
