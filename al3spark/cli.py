@@ -153,7 +153,7 @@ def ingest(
 ) -> int:
     """Read the AL3 files of SOURCE and write tables to DESTINATION.
 
-    SOURCE is a folder, a file or a glob's folder; .gz and .zip files are opened. What was ingested before is
+    SOURCE is a folder or a file; .gz and .zip files are opened. What was ingested before is
     skipped, so running it again goes on where it stopped.
     """
     if document is None and (source is None or destination is None):

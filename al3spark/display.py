@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:  # they import Spark
 
 _PARSING = "parsing"
 _MILESTONES = (0.25, 0.5, 0.75, 1.0)
+
+
+def _write(text: str) -> None:
+    with suppress(BrokenPipeError):  # nobody reads it any more; the batch goes on
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 class ProgressLine:
@@ -35,12 +42,11 @@ class ProgressLine:
         text = self._text(progress)
         if self._terminal:
             width = os.get_terminal_size(sys.stderr.fileno()).columns
-            sys.stderr.write(f"\r\x1b[K{text[: width - 1] if width else text}")
-            sys.stderr.flush()
+            _write(f"\r\x1b[K{text[: width - 1] if width else text}")
             return
         passed = max((mark for mark in _MILESTONES if mark <= progress.fraction), default=0.0)
         if begins or passed > self._passed:
-            sys.stderr.write(f"{text}\n")
+            _write(f"{text}\n")
         self._passed = passed
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
@@ -53,8 +59,7 @@ class ProgressLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         if self._terminal and self._step:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            _write("\r\x1b[K")
 
     def _text(self, progress: "Progress") -> str:
         text = progress.step
@@ -101,7 +106,8 @@ def summary_lines(manifest: Mapping[str, Any]) -> list[str]:
     if summary["too_young"]:
         age = manifest["request"]["options"]["min_age_s"]
         lines.append(
-            f"  {summary['too_young']:,} skipped files are younger than {age} s and wait for the next run"
+            f"  {summary['too_young']:,} skipped files are younger than {age} s and wait for the next run; "
+            "--min-age-s 0 takes them at once"
         )
     if summary["replaced_rows"]:
         lines.append(f"  {summary['replaced_rows']:,} older rows were replaced")

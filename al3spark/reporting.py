@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -73,8 +74,9 @@ class LogLines:
             metrics = [{"Name": name, "Unit": _UNITS[name]} for name in measured]
             directive = {"Namespace": NAMESPACE, "Dimensions": [["event"]], "Metrics": metrics}
             line["_aws"] = {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [directive]}
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
+        with suppress(BrokenPipeError):  # nobody reads it any more; the batch goes on
+            self._stream.write(json.dumps(line) + "\n")
+            self._stream.flush()
 
 
 def open_metrics(manifest: Mapping[str, Any]) -> str:

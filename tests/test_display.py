@@ -1,6 +1,7 @@
 """Text for people: what progress looks like on a terminal and in a log, and what lists and summaries say."""
 
 import fcntl
+import io
 import os
 import pty
 import select
@@ -15,7 +16,7 @@ import pytest
 from al3spark import display
 from al3spark.al3.dictionary import load_dictionary
 from al3spark.display import ProgressLine, dictionary_lines, findings_lines, group_lines
-from al3spark.reporting import Progress
+from al3spark.reporting import LogLines, Progress
 
 LISTING = Progress("listing")
 PARSING = [Progress("parsing", 1200, 64_000_000, part) for part in (0.0, 0.1, 0.2, 0.5, 0.5, 0.8, 1.0, 1.0)]
@@ -172,3 +173,24 @@ def test_findings_tell_codes_places_and_totals() -> None:
         "  /in/a.al3 at 7: 5BPI.current_term_amount is no amount [999A]",
         "1,200 files, 5 records, 2 errors",
     ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_batch_goes_on_when_nobody_reads_its_progress(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+        def fileno(self) -> int:
+            return 1
+
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(os, "get_terminal_size", lambda _fd: os.terminal_size((80, 24)))
+    monkeypatch.setattr(sys, "stderr", Closed())
+    with ProgressLine() as line:
+        line.show(Progress("parsing", 1, 10, 0.5))
+    LogLines(emf=False, stream=Closed()).show(Progress("parsing", 1, 10, 0.5))

@@ -43,6 +43,7 @@ from al3spark.store.staging import StagedFile
 
 _FINGERPRINT_BYTES = 16 << 20  # of a task: it reads and digests only
 _INDETERMINATE = re.compile("indeterminate output was failed and retried")  # Spark 4.1 and newer see it
+_UNSTARTED = re.compile(r"Cannot run program .*")
 _RAISED = re.compile(r"^((?:\w+\.)*\w+Error): (.*)$", re.MULTILINE)
 
 
@@ -183,8 +184,12 @@ def _as_ours(error: Exception) -> Al3Error:
     """Say what made tasks fail: the last exception that a worker names; of a strange one only its class."""
     named = _RAISED.findall(str(error))
     kind, text = named[-1] if named else ("", "")
-    ours = {"al3spark.errors.StoreError": StoreError, "al3spark.errors.BatchError": BatchError}.get(kind)
-    return ours(text) if ours else TasksFailedError(f"tasks failed: {kind or type(error).__name__}")
+    if kind == "al3spark.errors.StoreError":
+        return StoreError(text)
+    if kind == "al3spark.errors.BatchError":
+        return BatchError(text)
+    unstarted = _UNSTARTED.search(str(error))  # a worker whose Python is not there
+    return TasksFailedError(f"tasks failed: {kind or (unstarted and unstarted[0]) or type(error).__name__}")
 
 
 def _each(spark: SparkSession, count: int, task: Task, schema: str) -> DataFrame:

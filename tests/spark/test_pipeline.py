@@ -260,6 +260,12 @@ def test_tasks_that_fail_before_the_parse_end_it_in_one_line(
         validate_files(session, parse_task(tmp_path), deal(files, 1), 3)
 
 
+def test_a_worker_that_cannot_be_started_is_told_with_the_reason() -> None:
+    reason = 'Cannot run program "/x/python": error=13, Permission denied'
+    error = pipeline._as_ours(RuntimeError(f"Job aborted: java.io.IOException: {reason}\n\tat java.base"))
+    assert str(error) == f"tasks failed: {reason}"
+
+
 @pytest.mark.spark
 def test_fingerprints_come_in_the_order_of_the_files(session: SparkSession, tmp_path: Path) -> None:
     put(tmp_path, {f"{number}.al3": al3(number) for number in range(5)})
