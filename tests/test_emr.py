@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
+from al3spark.requests import load_request
 from tests.servers import ROOT, make_bucket
 
 CONF = ROOT / "conf"
@@ -112,6 +113,18 @@ def checkout(tmp_path: Path, names: dict[str, str]) -> Path:
             (tmp_path / built).parent.mkdir(exist_ok=True)
             (tmp_path / built).write_bytes(b"built")
     return tmp_path
+
+
+def test_the_request_is_valid_once_names_are_in_it(tmp_path: Path) -> None:
+    filled = tmp_path / "batch.json"
+    names = {"SOURCE_BUCKET": "my-files", "DESTINATION_BUCKET": "my-tables"}
+    filled.write_text(fill_in((CONF / "emr/batch.json").read_text(), names))
+    request = load_request(str(filled))
+    assert (request.source.uri, request.destination.uri) == (
+        "s3://my-files/incoming/",
+        "s3://my-tables/tables/",
+    )
+    assert request.options.max_failed_ratio == 0.05
 
 
 def fill_in(text: str, names: dict[str, str]) -> str:

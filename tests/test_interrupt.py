@@ -228,7 +228,7 @@ def test_java_that_is_killed_ends_a_run_in_one_line_of_ours(
     # A thread of pyspark may complain too, before or after it, in words of its own.
     (line,) = (line for line in err.splitlines() if line.startswith("al3spark: "))
     assert line.startswith("al3spark: the Java process of Spark has ended, ")
-    assert "/al3spark/" not in err
+    assert f'File "{ROOT}/al3spark/' not in err
     (status,) = (tmp_path / "out").glob("_al3spark/jobs/*/status.json")
     assert json.loads(status.read_text())["status"] == "failed"
     assert [name for name in files_below(tmp_path / "out") if not name.startswith("_al3spark/")] == []
