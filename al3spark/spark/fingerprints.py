@@ -13,7 +13,7 @@ from al3spark.al3.archives import UnreadableError, is_archive, iter_members
 from al3spark.al3.squeeze import Form
 from al3spark.errors import StoreError
 from al3spark.spark.reading import Failure, as_failure, read_files, scan
-from al3spark.spark.splits import InputFile, Split, SplitsOnTheirWay
+from al3spark.spark.splits import InputFile, SealedSplits, Split
 from al3spark.spark.tasks import Batches, ParseTask, Task
 from al3spark.store.retrying import Patience
 
@@ -42,13 +42,13 @@ def make_fingerprint(task: ParseTask, splits: tuple[Split, ...]) -> Task:
 
     Files are numbered over all splits.
     """
-    sent = SplitsOnTheirWay.send(splits)
+    sealed = SealedSplits.seal(splits)
     starts = tuple(accumulate((len(split.files) for split in splits), initial=0))
 
     def fingerprint(ids: Batches) -> Batches:
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
-                rows = _read(task, sent.open(split_id).files, starts[split_id])
+                rows = _read(task, sealed.open(split_id).files, starts[split_id])
                 while some := list(islice(rows, _ROWS)):
                     yield pa.RecordBatch.from_pylist(some, _SCHEMA)
 
@@ -93,8 +93,6 @@ def _row(
     failure: Failure | None = None,
     found: tuple[str, Form, int] = ("", Form(), 0),
 ) -> dict[str, object]:
-    code, message, retryable = (
-        (failure.code, failure.message, failure.retryable) if failure else ("", "", False)
-    )
-    values = (number, member, found[0], found[2], found[1].transcoded, code, message, retryable)
-    return dict(zip(_SCHEMA.names, values, strict=True))
+    file_id, form, size = found
+    fault = (failure.code, failure.message, failure.retryable) if failure else ("", "", False)
+    return dict(zip(_SCHEMA.names, (number, member, file_id, size, form.transcoded, *fault), strict=True))

@@ -48,22 +48,22 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitsOnTheirWay:
-    """Splits as every task gets them all: only the one that it works on is opened, however many there are.
+class SealedSplits:
+    """Splits as every task gets them all; it opens only the one that it works on.
 
-    100,000 files are 2 to 4 MB, and take no time but their copy.
+    Sealed, 100,000 files are 2 to 4 MB, and take no time but their copy.
     """
 
-    packed: tuple[bytes, ...]
+    sealed: tuple[bytes, ...]
 
     @classmethod
-    def send(cls, splits: Iterable[Split]) -> "SplitsOnTheirWay":
-        """Make them small."""
+    def seal(cls, splits: Iterable[Split]) -> "SealedSplits":
+        """Make each of them a few bytes."""
         return cls(tuple(zlib.compress(pickle.dumps(split), 1) for split in splits))
 
     def open(self, number: int) -> Split:
         """Give one of them, counted from 0."""
-        split: Split = pickle.loads(zlib.decompress(self.packed[number]))
+        split: Split = pickle.loads(zlib.decompress(self.sealed[number]))
         return split
 
 

@@ -21,7 +21,7 @@ from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import Al3Error, StoreError
 from al3spark.spark.reading import Failure, as_failure, read_files
-from al3spark.spark.splits import Split, SplitsOnTheirWay
+from al3spark.spark.splits import SealedSplits, Split
 from al3spark.store.places import Readable
 from al3spark.store.retrying import Patience, RetryPlan
 
@@ -120,13 +120,13 @@ ParseSplit = Callable[[ParseTask, Split], Iterator[Block | SplitTotals]]
 
 def make_parse(task: ParseTask, splits: tuple[Split, ...], parse_one: ParseSplit = parse_split) -> Task:
     """Make the function of the parse stage: ids of splits to blocks."""
-    sent = SplitsOnTheirWay.send(splits)
+    sealed = SealedSplits.seal(splits)
 
     def parse(ids: Batches) -> Batches:
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
                 sums: Counter[str] = Counter()
-                for number, block in enumerate(parse_one(task, sent.open(split_id))):
+                for number, block in enumerate(parse_one(task, sealed.open(split_id))):
                     if isinstance(block, SplitTotals):
                         yield _as_row(split_id, number, replace(block, sums=tuple(sorted(sums.items()))))
                     else:
@@ -144,13 +144,13 @@ def sum_bytes(payload: pa.Buffer) -> int:
 
 def make_validate(task: ParseTask, splits: tuple[Split, ...], places_per_code: int) -> Task:
     """Make the function that parses and keeps only totals and the first faults of each code."""
-    sent = SplitsOnTheirWay.send(splits)
+    sealed = SealedSplits.seal(splits)
 
     def validate(ids: Batches) -> Batches:
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
                 told: Counter[str] = Counter()
-                for number, block in enumerate(parse_split(task, sent.open(split_id))):
+                for number, block in enumerate(parse_split(task, sealed.open(split_id))):
                     if isinstance(block, SplitTotals):
                         yield _as_row(split_id, number, block)
                     elif block.table == ERRORS_TABLE:

@@ -4,8 +4,8 @@ import pytest
 
 from al3spark.spark.splits import (
     InputFile,
+    SealedSplits,
     Split,
-    SplitsOnTheirWay,
     choose_split_bytes,
     cut_chunks,
     pack_splits,
@@ -92,11 +92,11 @@ def test_no_split_makes_no_chunk() -> None:
     assert cut_chunks((), 10) == ()
 
 
-def test_splits_on_their_way_are_small_and_opened_one_by_one() -> None:
+def test_sealed_splits_are_small_and_opened_one_by_one() -> None:
     paths = [f"s3://bucket/incoming/agency-{number % 97:03}/{number:06}.al3" for number in range(100_000)]
     inputs = [InputFile(path, path[12:], 2000, 2000, f"{number:032x}") for number, path in enumerate(paths)]
     splits = pack_splits(inputs, 32 * MIB)
-    sent = pickle.dumps(SplitsOnTheirWay.send(splits))
+    sent = pickle.dumps(SealedSplits.seal(splits))
     assert len(sent) < 5_000_000
-    way = pickle.loads(sent)
-    assert [way.open(number) for number in (0, 7, len(splits) - 1)] == [splits[0], splits[7], splits[-1]]
+    sealed = pickle.loads(sent)
+    assert [sealed.open(number) for number in (0, 7, len(splits) - 1)] == [splits[0], splits[7], splits[-1]]
