@@ -28,7 +28,8 @@ from al3spark.planning import Selection, identify_inputs
 from al3spark.preparing import Prepared, select_listed
 from al3spark.reporting import Progress, open_metrics, run_hook
 from al3spark.reprocessing import Rerun, find_rerun
-from al3spark.spark.session import cancel_jobs, count_cores, count_task_seconds, is_interrupted
+from al3spark.spark.running import cancel_jobs, count_task_seconds, is_interrupted
+from al3spark.spark.session import count_cores
 from al3spark.spark.splits import InputFile, Split, choose_split_bytes, cut_chunks, pack_splits
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.documents import job_folder, new_job_id, write_manifest

@@ -34,7 +34,7 @@ from al3spark.planning import Selection, Skipped
 from al3spark.preparing import Prepared
 from al3spark.rewriting import Rewrite, rewrite_without
 from al3spark.spark.pipeline import ChunkResult, StagedTable, run_chunk
-from al3spark.spark.session import watch_tasks
+from al3spark.spark.running import watch_tasks
 from al3spark.spark.splits import Split
 from al3spark.spark.tasks import ParseTask
 from al3spark.spark.writing import WriteTask, final_name

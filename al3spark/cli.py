@@ -166,7 +166,8 @@ def ingest(
     request = load_request(document, source, destination, given)
     from al3spark.batch import run_batch
     from al3spark.preparing import prepare, preview
-    from al3spark.spark.session import open_session, run_interruptibly
+    from al3spark.spark.running import run_interruptibly
+    from al3spark.spark.session import open_session
 
     prepared = prepare(request, writes=not dry_run)
     if dry_run:
@@ -192,7 +193,8 @@ def ingest(
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON on standard output.")
 def validate(source: str, pattern: str, as_json: bool, **options: Any) -> int:
     """Parse the AL3 files of SOURCE as `ingest` does and write nothing; exit with 1 if there is any error."""
-    from al3spark.spark.session import open_session, run_interruptibly
+    from al3spark.spark.running import run_interruptibly
+    from al3spark.spark.session import open_session
     from al3spark.store.places import open_place
     from al3spark.validation import validate_source
 

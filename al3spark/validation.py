@@ -15,7 +15,8 @@ from al3spark.planning import identify_inputs, list_inputs
 from al3spark.preparing import make_access
 from al3spark.reporting import Progress
 from al3spark.spark.pipeline import validate_files
-from al3spark.spark.session import count_cores, watch_tasks
+from al3spark.spark.running import watch_tasks
+from al3spark.spark.session import count_cores
 from al3spark.spark.splits import choose_split_bytes, pack_splits
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.ledger import no_ledger

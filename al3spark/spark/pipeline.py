@@ -25,7 +25,7 @@ from al3spark.errors import Al3Error, BatchError, StoreError, SumsError, TasksFa
 from al3spark.spark.connect import check_server
 from al3spark.spark.fingerprints import FINGERPRINTS, make_fingerprint
 from al3spark.spark.isolation import parse_isolated
-from al3spark.spark.session import is_cancelled
+from al3spark.spark.running import is_cancelled
 from al3spark.spark.splits import InputFile, Split, pack_splits
 from al3spark.spark.tasks import (
     BLOCKS,

@@ -1,16 +1,14 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
 from al3spark.errors import RequestError
 from al3spark.spark.connect import open_remote
-from al3spark.spark.session import count_cores, open_session, require_java, watch_tasks
+from al3spark.spark.session import count_cores, open_session, require_java
 from tests.batches import ROOT
 
 SETTINGS = {
@@ -52,38 +50,6 @@ def test_a_given_session_is_not_stopped(spark: SparkSession) -> None:
 @pytest.mark.spark
 def test_the_cores_of_a_local_session_are_counted(spark: SparkSession) -> None:
     assert count_cores(spark) == 2
-
-
-@pytest.mark.spark
-def test_tasks_that_end_are_told_while_the_others_run(spark: SparkSession, tmp_path: Path) -> None:
-    heard = tmp_path / "heard"
-
-    def wait_for_the_last(batches: object) -> object:
-        for batch in batches:  # type: ignore[attr-defined]
-            while batch.column(0)[0].as_py() == 3 and not heard.exists():
-                time.sleep(0.1)
-            yield pa.record_batch({"id": batch.column(0)})
-
-    told: list[float] = []
-
-    def tell(part: float) -> None:
-        told.append(part)
-        if part == 0.75:
-            heard.touch()
-
-    with watch_tasks(spark, "watched", 4, tell):
-        assert spark.range(0, 4, 1, 4).mapInArrow(wait_for_the_last, "id long").collect()
-    assert told == sorted(told)
-    assert (0.75 in told, told[-1]) == (True, 1.0)
-
-
-@pytest.mark.spark
-def test_nothing_is_told_once_the_work_is_over(spark: SparkSession) -> None:
-    told: list[float] = []
-    with watch_tasks(spark, "watched", 1, told.append):
-        pass
-    time.sleep(1)
-    assert told == [1.0]
 
 
 OPENED = """
