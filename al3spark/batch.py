@@ -192,7 +192,9 @@ class _Run:
             return self._find_work_again(str(asked), ledger)
         fresh = select_listed(self.prepared, ledger)
         self._tell_identifying(fresh.files)
-        chosen = identify_inputs(self.spark, parse, fresh.files, ledger, asked == REPROCESS_FAILED)
+        chosen = identify_inputs(
+            self.spark, parse, fresh.files, ledger, asked == REPROCESS_FAILED, self._split_bytes(fresh.files)
+        )
         return _Work(replace(chosen, skipped=fresh.skipped + chosen.skipped), ledger, parse)
 
     def _find_work_again(self, job_id: str, ledger: Ledger) -> _Work:
@@ -201,7 +203,7 @@ class _Run:
         parse = replace(self.prepared.parse_task, place=rerun.place)
         ledger = ledger.without(held.file_id for held in rerun.again.values())
         self._tell_identifying(rerun.files)
-        chosen = identify_inputs(self.spark, parse, rerun.files, None, False)
+        chosen = identify_inputs(self.spark, parse, rerun.files, None, False, self._split_bytes(rerun.files))
         files = tuple(file for file in chosen.files if file.path in rerun.again)
         return _Work(Selection(files, (), chosen.archives), ledger, parse, rerun)
 
@@ -229,10 +231,13 @@ class _Run:
     def _cut(self, files: Sequence[InputFile], whole: bool) -> tuple[tuple[Split, ...], ...]:
         """Cut into chunks; `whole`: into one, for what is to be published at once."""
         options = self.prepared.request.options
-        split_bytes = choose_split_bytes(files, self.cores, options.split_mib * MIB)
+        split_bytes = self._split_bytes(files)
         chunk_bytes = (options.chunk_mib or 0) * MIB or max(LEAST_CHUNK, 4 * self.cores * split_bytes)
         splits = pack_splits(files, split_bytes)
         return cut_chunks(splits, sum(split.size for split in splits) if whole else chunk_bytes)
+
+    def _split_bytes(self, files: Sequence[InputFile]) -> int:
+        return choose_split_bytes(files, self.cores, self.prepared.request.options.split_mib * MIB)
 
     def _job_record(self) -> JobRecord:
         return JobRecord(

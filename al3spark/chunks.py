@@ -35,7 +35,7 @@ from al3spark.preparing import Prepared
 from al3spark.rewriting import Rewrite, rewrite_without
 from al3spark.spark.pipeline import ChunkResult, StagedTable, run_chunk
 from al3spark.spark.running import watch_tasks
-from al3spark.spark.splits import Split
+from al3spark.spark.splits import Split, whole_files
 from al3spark.spark.tasks import ParseTask
 from al3spark.spark.writing import WriteTask, final_name
 from al3spark.store.files_table import FILES_SCHEMA, FILES_TABLE
@@ -136,7 +136,7 @@ class ChunkRunner:
 
     def _find_stop(self, number: int, result: ChunkResult, before: Counter[str]) -> Stop | None:
         """Compare what failed, in this chunk and before, with what may fail."""
-        files = [file for split in result.totals for file in split.files]
+        files = result.files
         failures = tuple((file.path, f"{file.failed}: {file.reason}") for file in files if file.failed)
         failed, parsed = before[FAILED] + len(failures), before.total() + len(files)
         reason = find_breach(self.prepared.request.options, failed, parsed)
@@ -145,8 +145,8 @@ class ChunkRunner:
     def _publish(
         self, number: int, splits: Sequence[Split], result: ChunkResult, started: datetime, attempts: int
     ) -> ChunkRecord:
-        files = [file for split in splits for file in split.files]
-        totals = {totals.path: totals for split in result.totals for totals in split.files}
+        files = whole_files(splits)
+        totals = {totals.path: totals for totals in result.files}
         contents = {path: ended.file_id for path, ended in totals.items() if not ended.failed}
         gone = self.turnover.replace(contents)
         moves = [

@@ -4,6 +4,7 @@ In: a chunk's result and its splits. Out: files that must not be published as th
 without them. No I/O but a look into the ledger.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from al3spark.file_rows import FAILED, ChunkRecord, count_statuses
 from al3spark.monitoring import Counts
 from al3spark.planning import Skipped
 from al3spark.spark.pipeline import ChunkResult
-from al3spark.spark.splits import Split
+from al3spark.spark.splits import InputFile, Split, whole_files
 from al3spark.store.ledger import Held, Ledger
 
 MOST_NAMED = 3
@@ -34,19 +35,20 @@ def count_chunk(counts: Counts, record: ChunkRecord, published_bytes: int) -> Co
 def find_failed(result: ChunkResult) -> dict[str, tuple[str, str, bool]]:
     """Find files that failed after rows of them had left their task: those rows must not be published.
 
-    Gives what there is to tell instead, by path: code and message of the fault, and whether waiting can help.
+    A file that is cut and failed is one of them: each of its parts may have told so. Gives what there is to
+    tell instead, by path: code and message of the fault, and whether waiting can help.
     """
+    parts = Counter(file.path for split in result.totals for file in split.files)
     return {
         file.path: (file.failed, file.reason, file.retryable)
-        for split in result.totals
-        for file in split.files
-        if file.failed and file.rows
+        for file in result.files
+        if file.failed and (file.rows or parts[file.path] > 1)
     }
 
 
 def find_unlike(result: ChunkResult, again: Mapping[str, Held]) -> str:
     """Say which files that are read again are not what they were; "" if all are, or none is read again."""
-    ended = {file.path: file for split in result.totals for file in split.files}
+    ended = {file.path: file for file in result.files}
     unlike = []
     for path, held in again.items():
         file = ended.get(path)
@@ -66,32 +68,36 @@ def find_doubles(
     result: ChunkResult, splits: Sequence[Split], ledger: Ledger, contents: Mapping[str, str]
 ) -> tuple[Skipped, ...]:
     """Find files whose content turned out to be ingested already, or to be that of a file before them."""
-    files = {file.path: file for split in splits for file in split.files}
+    files = {file.path: file for file in whole_files(splits)}
     first = dict(contents)
     doubles = []
-    for totals in sorted(result.totals, key=lambda split: split.split_id):
-        for ended in totals.files:
-            if ended.failed:
-                continue
-            if original := first.get(ended.file_id) or ledger.path_of(ended.file_id):
-                file = replace(files[ended.path], file_id=ended.file_id)
-                doubles.append(Skipped(file, "same content", duplicate_of=original))
-            else:
-                first[ended.file_id] = ended.path
+    for ended in result.files:
+        if ended.failed:
+            continue
+        if original := first.get(ended.file_id) or ledger.path_of(ended.file_id):
+            file = replace(files[ended.path], file_id=ended.file_id)
+            doubles.append(Skipped(file, "same content", duplicate_of=original))
+        else:
+            first[ended.file_id] = ended.path
     return tuple(doubles)
 
 
 def without(
     splits: Sequence[Split], failed: Mapping[str, tuple[str, str, bool]], doubles: Collection[str]
 ) -> tuple[Split, ...]:
-    """Leave out doubles; of files that failed only the fault is to be told."""
+    """Leave out doubles; of files that failed only the fault is to be told, once."""
+
+    def is_wanted(file: InputFile) -> bool:
+        is_later = bool(file.part and file.part.start)
+        return file.path not in doubles and not (file.path in failed and is_later)
+
     return tuple(
         replace(
             split,
             files=tuple(
                 replace(file, failure=failed.get(file.path, file.failure))
                 for file in split.files
-                if file.path not in doubles
+                if is_wanted(file)
             ),
         )
         for split in splits

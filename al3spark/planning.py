@@ -17,8 +17,8 @@ from pyspark.sql import SparkSession
 
 from al3spark.al3.archives import is_archive
 from al3spark.errors import StoreError
-from al3spark.spark.pipeline import Fingerprint, fingerprint_files
-from al3spark.spark.reading import WHOLE_BYTES, Failure, as_failure
+from al3spark.spark.identifying import Fingerprint, identify_files, is_large
+from al3spark.spark.reading import Failure, as_failure
 from al3spark.spark.splits import InputFile
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.ledger import Ledger, no_ledger
@@ -100,9 +100,16 @@ def drop_young(files: Sequence[InputFile], min_age_s: int, now_ns: int) -> Selec
 
 
 def identify_inputs(
-    spark: SparkSession, task: ParseTask, files: Sequence[InputFile], ledger: Ledger | None, again: bool
+    spark: SparkSession,
+    task: ParseTask,
+    files: Sequence[InputFile],
+    ledger: Ledger | None,
+    again: bool,
+    part_bytes: int,
 ) -> Selection:
     """Open archives, give ids to what needs one before the parse, and drop contents that are known.
+
+    Large files are cut into parts of about `part_bytes`.
 
     Files that are read whole get their id in the parse, unless another file has their size: only then can
     they be equal. Without a ledger nothing is known.
@@ -110,7 +117,7 @@ def identify_inputs(
     ledger = ledger or no_ledger()
     asked = _choose_suspects(files, ledger)
     prints: dict[int, list[Fingerprint]] = {}
-    for print_ in fingerprint_files(spark, task, [files[number] for number in asked]):
+    for print_ in identify_files(spark, task, [files[number] for number in asked], part_bytes):
         prints.setdefault(asked[print_.number], []).append(print_)
     unknown: list[InputFile] = []
     for number, file in enumerate(files):
@@ -171,9 +178,7 @@ def _choose_suspects(files: Sequence[InputFile], ledger: Ledger) -> list[int]:
         for number, file in enumerate(files)
         if not file.failure
         and (
-            is_archive(file.name)
-            or file.size > WHOLE_BYTES
-            or (file.size and (often[file.size] > 1 or seen[number]))
+            is_archive(file.name) or is_large(file) or (file.size and (often[file.size] > 1 or seen[number]))
         )
     ]
 
@@ -189,6 +194,7 @@ def _with_print(file: InputFile, print_: Fingerprint) -> InputFile:
         listed_size=print_.size if inside else file.listed_size,
         file_id=print_.file_id,
         transcoded=print_.transcoded,
+        parts=print_.parts,
         failure=failure,
     )
 

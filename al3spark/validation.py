@@ -14,7 +14,7 @@ from al3spark.config import Options, Source
 from al3spark.planning import identify_inputs, list_inputs
 from al3spark.preparing import make_access
 from al3spark.reporting import Progress
-from al3spark.spark.pipeline import validate_files
+from al3spark.spark.pipeline import add_parts, validate_files
 from al3spark.spark.running import watch_tasks
 from al3spark.spark.session import count_cores
 from al3spark.spark.splits import choose_split_bytes, pack_splits
@@ -38,10 +38,9 @@ def validate_source(
         Limits(),
     )
     listed = list_inputs(place, source.pattern, source.files)
-    selection = identify_inputs(spark, task, listed, no_ledger(), again=False)
-    splits = pack_splits(
-        selection.files, choose_split_bytes(selection.files, count_cores(spark), options.split_mib * MIB)
-    )
+    split_bytes = choose_split_bytes(listed, count_cores(spark), options.split_mib * MIB)
+    selection = identify_inputs(spark, task, listed, no_ledger(), again=False, part_bytes=split_bytes)
+    splits = pack_splits(selection.files, split_bytes)
     size = sum(file.size for file in selection.files)
 
     def tell(part: float) -> None:
@@ -50,15 +49,15 @@ def validate_source(
     with watch_tasks(spark, "al3spark-validate", len(splits), tell):
         totals, faults = validate_files(spark, task, splits, PLACES)
     counts: Counter[str] = Counter()
-    for split in totals:
-        for file in split.files:
-            counts.update(dict(file.fault_counts))
+    files = add_parts(totals)
+    for file in files:
+        counts.update(dict(file.fault_counts))
     places: dict[str, list[dict[str, Any]]] = {}
     for row in faults.to_pylist():
         places.setdefault(row["code"], []).append(row)
     return {
-        "files": sum(len(split.files) for split in totals),
-        "records": sum(file.records for split in totals for file in split.files),
+        "files": len(files),
+        "records": sum(file.records for file in files),
         "errors": sum(count for code, count in counts.items() if KINDS[code].severity == ERROR),
         "faults": {
             code: {"severity": KINDS[code].severity, "count": count, "places": places.get(code, [])[:PLACES]}

@@ -169,8 +169,8 @@ def published_files(destination: Path) -> list[str]:
 class ChangingPlace:
     """A source in which somebody appends to one file while it is read for the `reading`th time.
 
-    That is when the range at `offset` is asked for, or at 0 the stream. `notes`: a folder to count in, for
-    all processes.
+    That is when a range that holds `offset` is asked for, or at 0 the stream. `notes`: a folder to count in,
+    for all processes.
     """
 
     place: Place
@@ -181,16 +181,16 @@ class ChangingPlace:
 
     def read_range(self, name: str, offset: int, length: int, version: str) -> bytes:
         """As of the place."""
-        self._maybe_change(name, offset)
+        self._maybe_change(name, offset, length)
         return self.place.read_range(name, offset, length, version)
 
     def open_stream(self, name: str, version: str | None = None) -> BinaryIO:
         """As of the place."""
-        self._maybe_change(name, 0)
+        self._maybe_change(name, 0, 1)
         return self.place.open_stream(name, version)
 
-    def _maybe_change(self, name: str, offset: int) -> None:
-        if (name, offset) == (self.changing, self.offset):
+    def _maybe_change(self, name: str, offset: int, length: int) -> None:
+        if name == self.changing and offset <= self.offset < offset + max(length, 1):
             readings = len(list(self.notes.iterdir())) + 1
             (self.notes / str(readings)).touch()
             if readings == self.reading:

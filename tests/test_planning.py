@@ -143,7 +143,7 @@ def test_a_file_of_another_path_size_or_version_is_not_known(earlier: Path) -> N
 
 def chosen(spark: SparkSession, source: Path, ledger: Ledger, again: bool = False) -> Selection:
     task = ParseTask(open_place(str(source)), DICTIONARY, 50, 4 << 20, Limits())
-    return identify_inputs(spark, task, listing(source), ledger, again)
+    return identify_inputs(spark, task, listing(source), ledger, again, 1 << 20)
 
 
 @pytest.mark.spark
@@ -197,7 +197,8 @@ def test_a_file_that_cannot_be_identified_keeps_its_place_with_its_failure(
     task = ParseTask(open_place(str(tmp_path)), DICTIONARY, 50, 4 << 20, Limits())
     changed = ("FILE_CHANGED", "the file changed after it was listed", True)
     assert [
-        (file.name, file.failure) for file in identify_inputs(spark, task, files, no_ledger(), False).files
+        (file.name, file.failure)
+        for file in identify_inputs(spark, task, files, no_ledger(), False, 1 << 20).files
     ] == [
         ("a", changed),
         ("b", None),

@@ -8,6 +8,7 @@ and Separators.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,6 +79,7 @@ class Framer:
     """
 
     known: frozenset[bytes] = frozenset()  # designators that are believed at sight
+    stop: int | None = None  # expanded offset from which on no record is taken, nor searched
     record_bytes: int = 0
     separator_bytes: int = 0
     unreadable_bytes: int = 0
@@ -86,10 +88,26 @@ class Framer:
     position: int = 0  # expanded offset of what the next window is put behind
     _held: bytes = b""
     _headers: dict[bytes, int] = field(default_factory=dict)  # designators met -> bytes of their header
+    _end: int = 0  # `stop` in the window at hand
+
+    @classmethod
+    def inside(
+        cls,
+        known: frozenset[bytes],
+        position: int,
+        stop: int,
+        met: Iterable[bytes] = (),
+        opened: bool = True,
+        lost_at: int = -1,
+    ) -> "Framer":
+        """Make one that begins inside a file; `met`: designators of the records before `position`."""
+        headers = {code: header_length(code.decode("ascii")) for code in met}
+        return cls(known, stop, opened=opened, lost_at=lost_at, position=position, _headers=headers)
 
     def feed(self, window: bytes, final: bool = False) -> Frames:
         """Frame the next window and what was held back of the one before; `final` with the last one."""
         data = self._held + window if self._held else window
+        self._end = len(data) if self.stop is None else min(self.stop - self.position, len(data))
         found, at, going = _Found(), 0, True
         while going:
             step = self._search if self.lost_at >= 0 else self._walk
@@ -101,7 +119,7 @@ class Framer:
         """Take records from `at`; return where it stopped and whether there is more to do in this window."""
         at = self._skip(data, self._run(data, at, found))
         left = len(data) - at
-        if not left or (left < _PREFIX and not final):
+        if at >= self._end or (left < _PREFIX and not final):
             return at, False
         length = self._length(data, at)
         if not length:
@@ -134,7 +152,7 @@ class Framer:
         add_start, add_length = found.starts.append, found.lengths.append
         length_at, header_of = _LENGTHS.get, self._headers.get
         first, gaps = len(found.lengths), 0
-        limit = len(data) - LONGEST_RECORD - 2
+        limit = min(len(data) - LONGEST_RECORD - 2, self._end)
         while at < limit:
             length = length_at(data[at + 4 : at + 7], 0)
             if length < header_of(data[at : at + 4], LONGEST_RECORD + 1):
@@ -150,13 +168,15 @@ class Framer:
         return at
 
     def _skip(self, data: bytes, at: int) -> int:
-        end = _separators_end(data, at, len(data))
+        end = separators_end(data, at, len(data))
         self.separator_bytes += end - at
         return end
 
     def _search(self, data: bytes, at: int, final: bool, found: _Found) -> tuple[int, bool]:
         """Look for the next header that leads to another one; return as `_walk` does."""
         for candidate in _CANDIDATE.finditer(data, at):
+            if candidate.start() >= self._end:
+                return self._end, False
             leads = self._resumes(data, candidate.start(), final)
             if leads is None:
                 return candidate.start(), False
@@ -164,10 +184,10 @@ class Framer:
                 self.opened = True
                 self._close_span(candidate.start(), found)
                 return candidate.start(), True
-        if final:
+        if final and self._end == len(data):
             self._close_span(len(data), found)
             return len(data), False
-        return max(at, len(data) - _PREFIX + 1), False
+        return max(at, min(len(data) - _PREFIX + 1, self._end)), False
 
     def _close_span(self, end: int, found: _Found) -> None:
         found.spans.append((self.lost_at, self.position + end, len(found.starts)))
@@ -215,7 +235,7 @@ class Framer:
         end = at + length
         if end > len(data):
             return -1 if final else None
-        following = _separators_end(data, end, min(end + _GAP, len(data)))
+        following = separators_end(data, end, min(end + _GAP, len(data)))
         if following - end >= _GAP:
             return -1
         if following == len(data):
@@ -225,6 +245,12 @@ class Framer:
         return following if self._length(data, following) else -1
 
 
-def _separators_end(data: bytes, at: int, limit: int) -> int:
+def looks_like_record(data: bytes, at: int) -> bool:
+    """Whether a designator and digits for its length are there."""
+    return _CANDIDATE.match(data, at) is not None
+
+
+def separators_end(data: bytes, at: int, limit: int) -> int:
+    """Give the position behind the separators at a position, if there are any."""
     match = _SEPARATORS.match(data, at, limit)
     return match.end() if match else at

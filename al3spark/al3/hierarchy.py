@@ -13,14 +13,22 @@ import numpy as np
 import numpy.typing as npt
 
 from al3spark.al3.faults import FaultLog, Faults
+from al3spark.al3.trails import (
+    MHG,
+    MTG,
+    NONE,
+    TRG,
+    UNCERTAIN,
+    Trail,
+    spread,
+    spread_messages,
+    trailer_counts_groups,
+)
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_NONE, _UNCERTAIN = -1, -2  # no message or transaction; one that cannot be known
 _BLANK_GROUP = int.from_bytes(b"    ", "little")
-_MHG, _TRG, _MTG = (int.from_bytes(code, "little") for code in (b"1MHG", b"2TRG", b"3MTG"))
-_COUNTS_GROUPS = b"1"  # 1MHG count unit code (byte 97): the trailer counts groups, not characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +84,27 @@ class Linker:
     faults: FaultLog
     messages: int = 0
     transactions: int = 0
-    _message: int = _NONE
-    _transaction: int = _NONE
-    _message_start: int = 0  # expanded offset of the open 1MHG
+    _message: int = NONE
+    _transaction: int = NONE
+    _message_start: int = NONE  # expanded offset of the open 1MHG
     _message_records: int = 0
     _message_bytes: int = 0
     _counts_groups: bool = False
     _span_before: bool = False  # an unreadable span lies before the next record
     _seen: _Seen = field(default_factory=_no_one)
+
+    @classmethod
+    def after(cls, trail: Trail, file: int, faults: FaultLog) -> "Linker":
+        """Make one that goes on at the 1MHG or 2TRG to which a trail leads from the beginning of the file."""
+        return cls(
+            file,
+            faults,
+            _message=trail.message,
+            _message_start=trail.start,
+            _message_records=trail.records,
+            _message_bytes=trail.size,
+            _counts_groups=trail.counts_groups,
+        )
 
     def link(self, headers: Headers, span_at: Ints, data: bytes, positions: Ints) -> Links:
         """Link the next records.
@@ -95,21 +116,21 @@ class Linker:
         spans[span_at] = True
         spans[0] |= self._span_before
         self._span_before = False
-        message, before = self._spread_messages(headers, spans[:-1])
+        message, before = spread_messages(headers.groups, headers.offsets, spans[:-1], self._message)
         transaction, opened_by = self._spread_transactions(headers, spans[:-1])
         parent = self._find_parents(headers, transaction, opened_by)
         self._check_trailers(headers, message, before, data, positions)
-        self.messages += int((headers.groups == _MHG).sum())
-        self.transactions += int((headers.groups == _TRG).sum())
-        self._message = _NONE if headers.groups[-1] == _MTG else int(message[-1])
+        self.messages += int((headers.groups == MHG).sum())
+        self.transactions += int((headers.groups == TRG).sum())
+        self._message = NONE if headers.groups[-1] == MTG else int(message[-1])
         self._transaction = int(transaction[-1])
         if spans[-1]:
             self.skip()
-        return Links(np.maximum(message, _NONE), np.maximum(transaction, _NONE), parent)
+        return Links(np.maximum(message, NONE), np.maximum(transaction, NONE), parent)
 
     def skip(self) -> None:
         """Take note of an unreadable span that no record follows in its window."""
-        self._message = self._transaction = _UNCERTAIN
+        self._message = self._transaction = UNCERTAIN
         self._span_before = True
 
     def finish(self) -> None:
@@ -117,32 +138,19 @@ class Linker:
         if self._message >= 0:
             self._report_trailer_missing(self._message)
 
-    def _spread_messages(self, headers: Headers, spans: Mask) -> tuple[Ints, Ints]:
-        """Message of each record (its own for a 1MHG), and what it was just before each record."""
-        is_message, is_trailer = headers.groups == _MHG, headers.groups == _MTG
-        closed = np.concatenate([[False], is_trailer[:-1]])
-        events = np.full(len(spans), _NONE)
-        events[spans] = _UNCERTAIN
-        events[is_message] = headers.offsets[is_message]
-        message = _spread(events, closed | spans | is_message, self._message)[0]
-        before = np.concatenate([[self._message], message[:-1]])
-        before[closed] = _NONE
-        before[spans] = _UNCERTAIN
-        return message, before
-
     def _spread_transactions(self, headers: Headers, spans: Mask) -> tuple[Ints, Ints]:
         """Transaction of each record, and the index of the record that opened it (-1: an earlier window)."""
-        begins = headers.groups == _TRG
-        ends = (headers.groups == _MHG) | (headers.groups == _MTG)
-        events = np.full(len(spans), _NONE)
-        events[spans] = _UNCERTAIN
-        events[ends] = _NONE
+        begins = headers.groups == TRG
+        ends = (headers.groups == MHG) | (headers.groups == MTG)
+        events = np.full(len(spans), NONE)
+        events[spans] = UNCERTAIN
+        events[ends] = NONE
         events[begins] = headers.offsets[begins]
-        transaction, opened_by = _spread(events, spans | ends | begins, self._transaction)
+        transaction, opened_by = spread(events, spans | ends | begins, self._transaction)
         uncertain = "an unreadable span may hide a 2TRG: no transaction and no parent until the next one"
         self._report("TRANSACTION_UNCERTAIN", uncertain, headers, spans & ~ends & ~begins)
         self._report(
-            "RECORD_OUTSIDE_TRANSACTION", "no 2TRG before it", headers, (transaction == _NONE) & ~ends
+            "RECORD_OUTSIDE_TRANSACTION", "no 2TRG before it", headers, (transaction == NONE) & ~ends
         )
         return transaction, opened_by
 
@@ -182,9 +190,9 @@ class Linker:
         """Compare each trailer with its message, and find messages without one."""
         done = 0
         totals = np.concatenate([[0], np.cumsum(headers.lengths)])
-        for at in np.flatnonzero((headers.groups == _MHG) | (headers.groups == _MTG)).tolist():
+        for at in np.flatnonzero((headers.groups == MHG) | (headers.groups == MTG)).tolist():
             head, length = int(positions[at]), int(headers.lengths[at])
-            if headers.groups[at] == _MTG:
+            if headers.groups[at] == MTG:
                 if message[at] >= 0:
                     records = self._message_records + at + 1 - done
                     size = self._message_bytes + int(totals[at + 1] - totals[done])
@@ -196,7 +204,7 @@ class Linker:
                 self._report_trailer_missing(int(before[at]))
             self._message_start = int(headers.starts[at])
             self._message_records = self._message_bytes = 0
-            self._counts_groups = length > 97 and data[head + 97 : head + 98] == _COUNTS_GROUPS
+            self._counts_groups = trailer_counts_groups(data, head, length)
             done = at
         self._message_records += len(positions) - done
         self._message_bytes += int(totals[-1] - totals[done])
@@ -226,12 +234,6 @@ class Linker:
             files = np.full(len(records), self.file)
             name = group.to_bytes(4, "little").decode("latin-1")
             self.faults.add(Faults(code, text, files, offsets, offsets, headers.lengths[records], name))
-
-
-def _spread(events: Ints, changes: Mask, carried: int) -> tuple[Ints, Ints]:
-    """Carry the value of each change forward; also give the index of that change, -1 for `carried`."""
-    last = np.maximum.accumulate(np.where(changes, np.arange(len(events)), -1))
-    return np.where(last >= 0, events[last], carried), last
 
 
 def _named(headers: Headers) -> tuple[Ints, Ints, Ints, Mask]:

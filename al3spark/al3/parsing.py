@@ -7,8 +7,6 @@ span, and every record is one row: `FileTotals.imbalance` says where that does n
 whatever the bytes.
 """
 
-import operator
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -20,16 +18,17 @@ import pyarrow as pa
 from al3spark.al3.decoding import DEFAULT_PIVOT
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.faults import KINDS, FaultLog
-from al3spark.al3.framing import TRANSACTION_HEADER, Framer, Frames
+from al3spark.al3.framing import Framer, Frames
 from al3spark.al3.gathering import Block, Gatherer
+from al3spark.al3.hidden import find_hidden
 from al3spark.al3.hierarchy import Headers, Linker
 from al3spark.al3.records import PADDING, Ints, Keys, Window, cut_headers
 from al3spark.al3.squeeze import Expander, Form, OffsetMap
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals
+from al3spark.al3.trails import Part
 
 _ERROR_ROWS = 8192
-_TRANSACTION = re.compile(re.escape(TRANSACTION_HEADER) + rb"[0-9]{3}")
 
 
 @dataclass(slots=True)
@@ -48,11 +47,21 @@ class SplitParser:
         self._gatherer = Gatherer(self.dictionary, self.faults, self.pivot)
         self._known = frozenset(group.encode("ascii") for group, _ in self.dictionary.titles)
 
-    def parse(self, path: str, file_id: str, form: Form, windows: Iterable[bytes]) -> Iterator[Block]:
-        """Parse one file; give out the blocks that are full. What `windows` raises passes through."""
+    def parse(
+        self, path: str, file_id: str, form: Form, windows: Iterable[bytes], part: Part | None = None
+    ) -> Iterator[Block]:
+        """Parse one file, or a part of it; give out the blocks that are full.
+
+        The windows of a part cover it and what it looks ahead to (`Part.end`). What `windows` raises passes
+        through.
+        """
         number = self._begin(FileTotals(path, file_id))
         framer, linker = Framer(self._known), Linker(number, self.faults)
-        file = _FileParser(number, Expander(form), framer, linker, self._gatherer, self.faults)
+        if part:
+            met = [code for code, *_ in part.before.met]
+            framer = Framer.inside(self._known, part.start, part.stop, met, opened=bool(met))
+            linker = Linker.after(part.before, number, self.faults)
+        file = _FileParser(number, Expander(form), framer, linker, self._gatherer, self.faults, part)
         for window in windows:
             yield from self._count(file.feed(window))
         yield from self._count(file.feed(b"", final=True))
@@ -112,6 +121,7 @@ class _FileParser:
     linker: Linker
     gatherer: Gatherer
     faults: FaultLog
+    part: Part | None = None
     size: int = 0
     records: int = 0
     failed: str = ""
@@ -120,25 +130,33 @@ class _FileParser:
     _early: list[int] = field(default_factory=list)  # original offsets of bad lengths before the first record
     _unmapped: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for code, *first in self.part.before.met if self.part else ():
+            if not self.gatherer.describes(code):
+                self._unmapped[code] = first[0], first[1], first[2]
+
     def feed(self, window: bytes, final: bool = False) -> Iterator[Block]:
         """Parse the next window; `final` after the last one."""
         self.size += len(window)
         for piece in self.expander.feed(window, final):
             yield from self._take(self.framer.feed(piece))
         if final:
-            yield from self._take(self.framer.feed(b"", final=True))
-            self._finish()
+            ends = self.part is None or self.part.end == self.part.file_size
+            yield from self._take(self.framer.feed(b"", final=ends))
+            if self.part is None or self.part.is_last:
+                self._finish()
 
     def totals(self, begun: FileTotals) -> FileTotals:
         """Give what is known when the last window is through."""
+        ahead = self.part.end - self.part.stop if self.part else 0  # that is another part's
         return replace(
             begun,
-            size=self.size,
-            expanded_size=self.expander.expanded_size,
+            size=self.size - ahead,
+            expanded_size=self.expander.expanded_size - ahead,
             record_bytes=self.framer.record_bytes,
             separator_bytes=self.framer.separator_bytes,
             unreadable_bytes=self.framer.unreadable_bytes,
-            literal_bytes=self.expander.literal_bytes,
+            literal_bytes=self.expander.literal_bytes - ahead,
             coded_bytes=self.expander.coded_bytes,
             run_bytes=self.expander.run_bytes,
             messages=self.linker.messages,
@@ -166,7 +184,7 @@ class _FileParser:
         if frames.truncated:
             sizes[-1] = len(frames.data) - frames.starts[-1]
         headers = _read_headers(window, frames, offsets.locate(starts), starts, sizes)
-        span_at = np.concatenate([frames.span_at, self._find_hidden(frames, headers.groups)])
+        span_at = np.concatenate([frames.span_at, find_hidden(frames, headers.groups, self._is_known)])
         links = self.linker.link(headers, span_at, window.data, frames.starts)
         keys = Keys(
             np.full(len(starts), self.number),
@@ -194,24 +212,8 @@ class _FileParser:
             last = slice(whole, None)
             yield from self.gatherer.add_unmapped(window, frames.starts[last], sizes[last], keys[last])
 
-    def _find_hidden(self, frames: Frames, groups: Ints) -> Ints:
-        """Before which records a 2TRG may be hidden though every byte is readable (assumed).
-
-        Behind a record whose bytes hold a 2TRG, for its length may be wrong; and at a group that nobody knows
-        whose designator is one character away from 2TRG.
-        """
-        places = np.array([found.start() for found in _TRANSACTION.finditer(frames.data)], np.int64)
-        places = places[places < int(frames.starts[-1] + frames.lengths[-1])]
-        holders = np.searchsorted(frames.starts, places, side="right") - 1
-        inside = (holders >= 0) & (frames.starts[holders] != places)
-        inside &= places < frames.starts[holders] + frames.lengths[holders]
-        met = np.unique(groups).tolist()
-        broken = [group for group in met if self._is_broken(group.to_bytes(4, "little"))]
-        return np.concatenate([holders[inside] + 1, np.flatnonzero(np.isin(groups, broken))])
-
-    def _is_broken(self, code: bytes) -> bool:
-        unknown = code not in self.framer.known and not self.gatherer.describes(code)
-        return unknown and sum(map(operator.ne, code, TRANSACTION_HEADER)) == 1
+    def _is_known(self, code: bytes) -> bool:
+        return code in self.framer.known or self.gatherer.describes(code)
 
     def _note_unmapped(self, code: bytes, keys: Keys) -> None:
         first, length, count = self._unmapped.get(code, (int(keys.offsets[0]), int(keys.lengths[0]), 0))
@@ -222,13 +224,14 @@ class _FileParser:
         group = int(headers.groups[-1]).to_bytes(4, "little").decode("ascii")
         text = f"the file ends {missing} bytes before the record does"
         offset = int(headers.offsets[-1])
+        end = self.part.file_size if self.part else self.size
         self.faults.note(
             "RECORD_TRUNCATED",
             text,
             self.number,
             record=offset,
             offset=offset,
-            length=self.size - offset,
+            length=end - offset,
             group=group,
         )
 

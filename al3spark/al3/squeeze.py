@@ -83,6 +83,42 @@ class FormScan:
         return Form(transcoded=self.characters > self.strays)
 
 
+@dataclass(slots=True)
+class RangeScan:
+    """Look for codings in a range of a file; `characters`, `strays` and `escapes` of its ranges add up.
+
+    A sequence counts where it begins. `room`: bytes of the range that are left; what is fed beyond them, at
+    least 4 bytes unless the file ends, says only how sequences end. A file without escapes that is not
+    transcoded passes through an `Expander` unchanged.
+    """
+
+    room: int
+    starts_file: bool
+    characters: int = 0
+    strays: int = 0
+    escapes: int = 0
+    _held: bytes = b""
+
+    def feed(self, window: bytes, final: bool = False) -> None:
+        """Look at the next window; `final` with the last one."""
+        data = self._held + window
+        if self.starts_file and (final or len(data) >= 3):
+            bom = 3 * data.startswith(b"\xef\xbb\xbf")
+            self.starts_file, self.room, data = False, self.room - bom, data[bom:]
+        cut = min(len(data) if final else max(len(data) - _LONGEST + 1, 0), self.room)
+        self.room -= cut
+        self._held = data[cut:]
+        if data.isascii():
+            return
+        codes = np.frombuffer(data, np.uint8)
+        high = np.flatnonzero(codes >= 0x80)
+        starts, lengths, _ = _characters(codes, high)
+        inside = starts < cut
+        self.characters += int(inside.sum())
+        self.strays += int((high < cut).sum()) - int(lengths[inside].sum())
+        self.escapes += int((_sequences(codes, high, Form())[0] < cut).sum())
+
+
 def detect_form(data: bytes) -> Form:
     """Find the form of a file that is at hand as a whole."""
     scan = FormScan()

@@ -1,6 +1,7 @@
 """What became of a file, in numbers that must add up: no byte and no record of it is lost."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,18 @@ class FileTotals:
     retryable: bool = False
     fault_counts: tuple[tuple[str, int], ...] = ()
 
+    def plus(self, other: "FileTotals") -> "FileTotals":
+        """Give the totals of both: parts of one file that follow each other."""
+        counts = Counter(dict(self.fault_counts))
+        counts.update(dict(other.fault_counts))
+        told = self if self.failed else other
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _SUMS}
+        return replace(
+            told,
+            **sums,
+            fault_counts=tuple(sorted(counts.items())),
+        )
+
     @property
     def faults(self) -> int:
         """Rows that the file has in `errors`."""
@@ -50,3 +63,6 @@ class FileTotals:
             ("rows", self.rows, self.records),
         )
         return "; ".join(f"{name}: {got} of {due}" for name, got, due in sums if got != due)
+
+
+_SUMS = tuple(each.name for each in fields(FileTotals) if each.type == "int" or each.type is int)

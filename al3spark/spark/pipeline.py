@@ -7,7 +7,6 @@ and records add up; otherwise BatchError. Nothing of Spark is used but `range`, 
 """
 
 import json
-import re
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -17,22 +16,20 @@ from dataclasses import dataclass
 import pyarrow as pa
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import SparkSession
 
 from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import ERRORS_TABLE
-from al3spark.errors import Al3Error, BatchError, StoreError, SumsError, TasksFailedError
-from al3spark.spark.connect import check_server
-from al3spark.spark.fingerprints import FINGERPRINTS, make_fingerprint
+from al3spark.al3.totals import FileTotals
+from al3spark.errors import BatchError, SumsError
 from al3spark.spark.isolation import parse_isolated
-from al3spark.spark.running import is_cancelled
-from al3spark.spark.splits import InputFile, Split, pack_splits
+from al3spark.spark.jobs import collect, each_number
+from al3spark.spark.splits import Split
 from al3spark.spark.tasks import (
     BLOCKS,
     TOTALS,
     ParseTask,
     SplitTotals,
-    Task,
     make_parse,
     make_validate,
     parse_split,
@@ -40,11 +37,6 @@ from al3spark.spark.tasks import (
 )
 from al3spark.spark.writing import STAGED, WriteTask, make_write
 from al3spark.store.staging import StagedFile
-
-_FINGERPRINT_BYTES = 16 << 20  # of a task: it reads and digests only
-_INDETERMINATE = re.compile("indeterminate output was failed and retried")  # Spark 4.1 and newer see it
-_UNSTARTED = re.compile(r"Cannot run program .*")
-_RAISED = re.compile(r"^((?:\w+\.)*\w+Error): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +55,20 @@ class ChunkResult:
     staged: tuple[StagedTable, ...]
     totals: tuple[SplitTotals, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What is known of a file, or of a member of an archive, before it is parsed."""
-
-    number: int
-    member: str
-    file_id: str
-    size: int
-    transcoded: bool
-    code: str
-    message: str
-    retryable: bool
+    @property
+    def files(self) -> tuple[FileTotals, ...]:
+        """The totals of each file, in the order of the splits."""
+        return add_parts(self.totals)
 
 
-def fingerprint_files(
-    spark: SparkSession, task: ParseTask, files: Sequence[InputFile]
-) -> tuple[Fingerprint, ...]:
-    """Read files, and every member of archives, for their ids; in the order of the files."""
-    if not files:
-        return ()
-    splits = pack_splits(files, _FINGERPRINT_BYTES)
-    found = _collect(spark, _each(spark, len(splits), make_fingerprint(task, splits), FINGERPRINTS))
-    return tuple(sorted((Fingerprint(**row.asDict()) for row in found), key=lambda print_: print_.number))
+def add_parts(splits: Sequence[SplitTotals]) -> tuple[FileTotals, ...]:
+    """Give the totals of each file, in the order of the splits: those of its parts together."""
+    files: dict[str, FileTotals] = {}
+    for split in sorted(splits, key=lambda split: split.split_id):
+        for totals in split.files:
+            known = files.get(totals.path)
+            files[totals.path] = known.plus(totals) if known else totals
+    return tuple(files.values())
 
 
 def run_chunk(
@@ -94,12 +76,12 @@ def run_chunk(
 ) -> ChunkResult:
     """Parse the splits of a chunk and stage its tables. The ids of the splits count from 0 in the chunk."""
     parse_one = parse_isolated if parse.isolated else parse_split
-    blocks = _each(spark, len(splits), make_parse(parse, tuple(splits), parse_one), BLOCKS)
+    blocks = each_number(spark, len(splits), make_parse(parse, tuple(splits), parse_one), BLOCKS)
     view = f"al3spark_{uuid.uuid4().hex}"
     blocks.createOrReplaceTempView(view)
     try:
         query = f"SELECT /*+ REBALANCE(table_name) */ * FROM {view} SORT BY table_name, split_id, block_no"
-        rows = _collect(spark, spark.sql(query).mapInArrow(tell_briefly(make_write(write)), STAGED))
+        rows = collect(spark, spark.sql(query).mapInArrow(tell_briefly(make_write(write)), STAGED))
     finally:
         with suppress(PySparkException, Py4JError, ConnectionError):  # what went wrong before counts
             spark.catalog.dropTempView(view)
@@ -132,8 +114,8 @@ def validate_files(
     spark: SparkSession, task: ParseTask, splits: Sequence[Split], places_per_code: int
 ) -> tuple[tuple[SplitTotals, ...], pa.Table]:
     """Parse and write nothing: the totals, and the first faults of each code in each split."""
-    checked = _each(spark, len(splits), make_validate(task, tuple(splits), places_per_code), BLOCKS)
-    rows = _collect(spark, checked)
+    checked = each_number(spark, len(splits), make_validate(task, tuple(splits), places_per_code), BLOCKS)
+    rows = collect(spark, checked)
     totals = [SplitTotals.from_bytes(bytes(row["payload"])) for row in rows if row["table_name"] == TOTALS]
     batches = [
         pa.ipc.read_record_batch(pa.py_buffer(bytes(row["payload"])), ERRORS_SCHEMA)
@@ -165,33 +147,3 @@ def check_sums(
         for file in split.files:
             if file.imbalance and not file.failed:
                 raise BatchError(f"{file.path} does not add up: {file.imbalance}")
-
-
-def _collect(spark: SparkSession, frame: DataFrame) -> list[Row]:
-    """Run the job. Al3Error: its tasks failed. Of what Spark raises, only that it was cancelled is left."""
-    try:
-        return frame.collect()
-    except (PySparkException, Py4JError) as error:
-        if is_cancelled(error):
-            raise
-        check_server(spark, error)
-        if _INDETERMINATE.search(str(error)):
-            raise SumsError("Spark parsed lost output again, and the files had changed") from error
-        raise _as_ours(error) from error
-
-
-def _as_ours(error: Exception) -> Al3Error:
-    """Say what made tasks fail: the last exception that a worker names; of a strange one only its class."""
-    named = _RAISED.findall(str(error))
-    kind, text = named[-1] if named else ("", "")
-    if kind == "al3spark.errors.StoreError":
-        return StoreError(text)
-    if kind == "al3spark.errors.BatchError":
-        return BatchError(text)
-    unstarted = _UNSTARTED.search(str(error))  # a worker whose Python is not there
-    return TasksFailedError(f"tasks failed: {kind or (unstarted and unstarted[0]) or type(error).__name__}")
-
-
-def _each(spark: SparkSession, count: int, task: Task, schema: str) -> DataFrame:
-    """Run a function on the numbers 0 to `count` - 1, one task each."""
-    return spark.range(0, count, 1, count).mapInArrow(tell_briefly(task), schema)

@@ -113,20 +113,26 @@ def read_files(
             yield from _read_ahead(place, list(run), window, patience)
 
 
-def stream(place: Readable, file: InputFile, window: int, patience: Patience) -> Iterator[bytes]:
-    """Read a plain file window by window; while the windows of one block are taken, the next one comes."""
+def stream(
+    place: Readable, file: InputFile, window: int, patience: Patience, start: int = 0, stop: int | None = None
+) -> Iterator[bytes]:
+    """Read a plain file, or a range of it, window by window.
+
+    While the windows of one block are taken, the next one comes.
+    """
+    stop = file.size if stop is None else stop
     block = max(_BLOCK_BYTES // window, 1) * window
     with ThreadPoolExecutor(1) as reader:
 
         def send_for(offset: int) -> Future[bytes]:
-            size = min(block, file.size - offset)
+            size = min(block, stop - offset)
             read = partial(place.read_range, file.name, offset, size, file.version)
             return reader.submit(patience.insist, read)
 
-        coming = send_for(0)
-        for offset in range(0, file.size, block):
+        coming = send_for(start)
+        for offset in range(start, stop, block):
             data = coming.result()
-            if offset + block < file.size:
+            if offset + block < stop:
                 coming = send_for(offset + block)
             yield from _cut(data, window)
 
@@ -147,18 +153,25 @@ def _read_ahead(
             while waiting or coming:
                 while waiting and (not coming or (len(coming) < _AHEAD_FILES and ahead < _AHEAD_BYTES)):
                     file = waiting.popleft()
-                    ahead += file.size if file.size <= WHOLE_BYTES else 0
+                    ahead += file.size if _is_read_whole(file) else 0
                     coming.append((file, readers.submit(_read_plain, place, file, window, patience)))
                 file, result = coming.popleft()
-                ahead -= file.size if file.size <= WHOLE_BYTES else 0
+                ahead -= file.size if _is_read_whole(file) else 0
                 yield file, result.result()
         finally:
             readers.shutdown(cancel_futures=True)
 
 
+def _is_read_whole(file: InputFile) -> bool:
+    return file.size <= WHOLE_BYTES and not file.part
+
+
 def _read_plain(place: Readable, file: InputFile, window: int, patience: Patience) -> OpenFile | Failure:
     if file.failure:
         return Failure(*file.failure)
+    if file.part:
+        windows = stream(place, file, window, patience, file.part.start, file.part.end)
+        return OpenFile(file.file_id, Form(), windows)
     if file.size > WHOLE_BYTES:
         return OpenFile(file.file_id, Form(file.transcoded), stream(place, file, window, patience))
     try:

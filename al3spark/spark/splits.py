@@ -8,7 +8,9 @@ listing gives the same splits.
 import pickle
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from al3spark.al3.trails import Part
 
 _FILE_COST = 64 << 10  # opening a file costs about as much as reading this many bytes
 
@@ -20,7 +22,8 @@ class InputFile:
     `name`, `version`: as listed by the source. `size`: bytes to parse, out of an archive. `listed_size`:
     bytes as listed, for a member of a .zip as expanded. `file_id`: "" where the parse finds it out (the file
     is read whole there). `transcoded`: known for files that are read as a stream. `failure`: a fault code, a
-    message and whether waiting can help, if it is known that the file cannot be parsed.
+    message and whether waiting can help, if it is known that the file cannot be parsed. `parts`: into which a
+    large file is to be cut; `part`: the one that this is.
     """
 
     path: str
@@ -32,6 +35,15 @@ class InputFile:
     file_id: str = ""
     transcoded: bool = False
     failure: tuple[str, str, bool] | None = None
+    parts: tuple[Part, ...] = ()
+    part: Part | None = None
+
+    @property
+    def pieces(self) -> tuple["InputFile", ...]:
+        """What is parsed on its own: the file, or each of its parts."""
+        if not self.parts or self.failure:
+            return (self,)
+        return tuple(replace(self, parts=(), part=part, size=part.stop - part.start) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +80,13 @@ class SealedSplits:
 
 
 def pack_splits(files: Iterable[InputFile], split_bytes: int) -> tuple[Split, ...]:
-    """Pack files into splits of at most about `split_bytes`; a larger file is a split of its own."""
+    """Pack files, or the parts of large ones, into splits of at most about `split_bytes`.
+
+    What is larger is a split of its own.
+    """
     packs: list[list[InputFile]] = []
     room = 0
-    for file in files:
+    for file in (piece for given in files for piece in given.pieces):
         cost = file.size + _FILE_COST
         if not packs or cost > room:
             packs.append([])
@@ -88,14 +103,27 @@ def choose_split_bytes(files: Sequence[InputFile], cores: int, limit: int) -> in
 
 
 def cut_chunks(splits: Sequence[Split], chunk_bytes: int) -> tuple[tuple[Split, ...], ...]:
-    """Cut splits into chunks of about `chunk_bytes`; opening a file counts, so that they are not too many."""
+    """Cut splits into chunks of about `chunk_bytes`, but no file.
+
+    Opening a file counts, so that they are not too many.
+    """
     chunks: list[list[Split]] = []
     room = 0
     for split in splits:
         cost = split.size + len(split.files) * _FILE_COST
-        if not chunks or cost > room:
+        first = split.files[0].part
+        if not chunks or (cost > room and not (first and first.start)):
             chunks.append([])
             room = chunk_bytes
         chunks[-1].append(split)
         room -= cost
     return tuple(tuple(chunk) for chunk in chunks)
+
+
+def whole_files(splits: Iterable[Split]) -> tuple[InputFile, ...]:
+    """Give the files of splits in order, those that are cut once."""
+    files: dict[str, InputFile] = {}
+    for file in (file for split in splits for file in split.files):
+        whole = replace(file, part=None, size=file.listed_size) if file.part else file
+        files.setdefault(file.path, whole)
+    return tuple(files.values())

@@ -107,7 +107,8 @@ def _parse_files(
             continue
         try:
             yield from (
-                [block] for block in parser.parse(file.path, opened.file_id, opened.form, opened.windows)
+                [block]
+                for block in parser.parse(file.path, opened.file_id, opened.form, opened.windows, file.part)
             )
         except (StoreError, UnreadableError) as error:
             failure = as_failure(error)

@@ -18,16 +18,16 @@ from al3spark.al3.tables import UNMAPPED_TABLE, table_schemas
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError, TasksFailedError
 from al3spark.sampling import write_sample
-from al3spark.spark import pipeline, tasks
-from al3spark.spark.pipeline import ChunkResult, check_sums, fingerprint_files, run_chunk, validate_files
-from al3spark.spark.reading import identify
+from al3spark.spark import identifying, jobs, pipeline, tasks
+from al3spark.spark.identifying import identify_files
+from al3spark.spark.pipeline import ChunkResult, check_sums, run_chunk, validate_files
 from al3spark.spark.session import open_session
 from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import Batches, ParseTask, SplitTotals, Task
 from al3spark.spark.writing import WriteTask
 from al3spark.store.places import Place, open_place
 from tests.al3.samples import DICTIONARY
-from tests.batches import Tables, al3, append, comparable, put
+from tests.batches import Tables, al3, comparable, put
 
 KIB, MIB = 1 << 10, 1 << 20
 JOB, DAY = "batch-20260102-abc123", "2026-01-02"
@@ -235,7 +235,7 @@ def test_a_chunk_leaves_no_view_behind(session: SparkSession, tmp_path: Path, de
     assert [table.name for table in session.catalog.listTables() if table.name.startswith("al3spark")] == []
 
 
-# Fingerprints and validation
+# Tasks that fail, and validation
 
 
 def break_down(*_given: object) -> Callable[..., Iterator[pa.RecordBatch]]:
@@ -252,34 +252,22 @@ def test_tasks_that_fail_before_the_parse_end_it_in_one_line(
 ) -> None:
     put(tmp_path, {"a.al3": al3(1)})
     files = inputs(open_place(str(tmp_path)))
-    monkeypatch.setattr(pipeline, "make_fingerprint", break_down)
+    monkeypatch.setattr(identifying, "make_fingerprint", break_down)
+    monkeypatch.setattr(identifying, "make_survey", break_down)
     monkeypatch.setattr(pipeline, "make_validate", break_down)
     with pytest.raises(TasksFailedError, match=r"^tasks failed: RuntimeError$"):
-        fingerprint_files(session, parse_task(tmp_path), files)
+        identify_files(session, parse_task(tmp_path), files, MIB)
+    monkeypatch.setattr(identifying, "WHOLE_BYTES", 1)
+    with pytest.raises(TasksFailedError, match=r"^tasks failed: RuntimeError$"):
+        identify_files(session, parse_task(tmp_path), files, MIB)
     with pytest.raises(TasksFailedError, match=r"^tasks failed: RuntimeError$"):
         validate_files(session, parse_task(tmp_path), deal(files, 1), 3)
 
 
 def test_a_worker_that_cannot_be_started_is_told_with_the_reason() -> None:
     reason = 'Cannot run program "/x/python": error=13, Permission denied'
-    error = pipeline._as_ours(RuntimeError(f"Job aborted: java.io.IOException: {reason}\n\tat java.base"))
+    error = jobs._as_ours(RuntimeError(f"Job aborted: java.io.IOException: {reason}\n\tat java.base"))
     assert str(error) == f"tasks failed: {reason}"
-
-
-@pytest.mark.spark
-def test_fingerprints_come_in_the_order_of_the_files(session: SparkSession, tmp_path: Path) -> None:
-    put(tmp_path, {f"{number}.al3": al3(number) for number in range(5)})
-    files = inputs(open_place(str(tmp_path)))
-    append(tmp_path / "3.al3")
-    prints = fingerprint_files(session, parse_task(tmp_path), files)
-    assert [print_.number for print_ in prints] == [0, 1, 2, 3, 4]
-    assert [print_.file_id for print_ in prints] == [
-        "" if number == 3 else identify(al3(number)) for number in range(5)
-    ]
-    assert [(print_.code, print_.retryable) for print_ in prints][2:4] == [
-        ("", False),
-        ("FILE_CHANGED", True),
-    ]
 
 
 @pytest.mark.spark
