@@ -6,7 +6,7 @@ In: the bytes of a valid file that is not squeezed. Out: the tables that al3spar
 it has no windows, no resynchronisation, no offsets of squeezed files, and what does not fit is just null.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -93,8 +93,24 @@ class _Hierarchy:
 
 def parse_by_record(data: bytes, file_id: str, dictionary: Dictionary) -> dict[str, pa.Table]:
     """Parse a file: tables by name."""
-    plans = {layout.group: _make_plan(layout) for layout in dictionary.layouts}
     tables: dict[str, _Table] = {}
+    for name, layout, row in iterate_rows(data, file_id, make_plans(dictionary)):
+        table = tables.get(name)
+        if table is None:
+            table = tables[name] = _Table(layout_schema(layout) if layout else UNMAPPED_SCHEMA)
+        table.append(row)
+    return {name: table.finish() for name, table in tables.items()}
+
+
+def make_plans(dictionary: Dictionary) -> dict[str, _Plan]:
+    """What to do with the records of each group."""
+    return {layout.group: _make_plan(layout) for layout in dictionary.layouts}
+
+
+def iterate_rows(
+    data: bytes, file_id: str, plans: dict[str, _Plan]
+) -> Iterator[tuple[str, Layout | None, _Row]]:
+    """Parse a file: for each record its table, its layout if it has one, and its row."""
     hierarchy = _Hierarchy()
     at, end = 0, len(data)
     while at < end:
@@ -112,16 +128,11 @@ def parse_by_record(data: bytes, file_id: str, dictionary: Dictionary) -> dict[s
         plan = plans.get(group)
         if plan is None:
             row += [group, record]
-            name, schema = UNMAPPED_TABLE, UNMAPPED_SCHEMA
+            yield UNMAPPED_TABLE, None, row
         else:
             _add_elements(row, plan, text, record)
-            name, schema = plan.layout.table, None
-        table = tables.get(name)
-        if table is None:
-            table = tables[name] = _Table(schema or layout_schema(plan.layout))
-        table.append(row)
+            yield plan.layout.table, plan.layout, row
         at += length
-    return {name: table.finish() for name, table in tables.items()}
 
 
 def _leading_values(file_id: str, offset: int, length: int, header: str, hierarchy: _Hierarchy) -> _Row:

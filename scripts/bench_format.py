@@ -9,7 +9,6 @@ import functools
 import gc
 import inspect
 import os
-import statistics
 import sys
 import time
 from collections import defaultdict
@@ -19,6 +18,8 @@ from typing import Any
 
 import pyarrow as pa
 from bench_baseline import parse_by_record
+from bench_comparing import Tables, find_differences
+from bench_figures import print_line, print_rates, print_stages
 
 from al3spark.al3 import decoding, gathering
 from al3spark.al3.dictionary import Dictionary, load_dictionary
@@ -33,8 +34,6 @@ HELP = "the format code on one core, against a per-record parser"
 WINDOW = 4 << 20
 FILE_ID = "0" * 32
 SEED = 1
-
-Tables = dict[str, pa.Table]
 
 
 def parse_format(data: bytes, dictionary: Dictionary) -> Tables:
@@ -134,12 +133,7 @@ def profile(data: bytes, dictionary: Dictionary) -> dict[str, float]:
 
 def differing(expected: Tables, got: Tables) -> list[str]:
     """Name the tables that are not equal; `errors` aside, which the baseline does not have."""
-    names = (expected.keys() | got.keys()) - {"errors"}
-    return sorted(name for name in names if _sorted(expected.get(name)) != _sorted(got.get(name)))
-
-
-def _sorted(table: pa.Table | None) -> pa.Table | None:
-    return None if table is None else table.sort_by("record_offset")
+    return sorted({difference.partition(".")[0] for difference in find_differences(expected, got)})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -167,8 +161,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         ours / theirs for ours, theirs in zip(rates["al3spark"], rates["baseline"], strict=True)
     ]
     stages = profile(data, dictionary)
-    print_rates(rates)
-    print_stages(stages)
+    print_rates("MB/s, one core", rates)
+    print_stages("where the time goes", stages)
     return {"bytes": len(data), "records": records, "mb_per_s": rates, "stages_s": stages}
 
 
@@ -184,24 +178,3 @@ def check_equal(expected: Tables, got: Tables) -> int:
     if different := differing(expected, got):
         sys.exit(f"bench: baseline and al3spark differ in {', '.join(different)}")
     return sum(table.num_rows for table in expected.values())
-
-
-def print_rates(rates: dict[str, list[float]]) -> None:
-    """Print a line for each parser, and the ratio."""
-    print_line(f"\n{'MB/s, one core':20}{'median':>8}{'min':>8}{'max':>8}")
-    for name, values in rates.items():
-        print_line(f"{name:20}{statistics.median(values):8.1f}{min(values):8.1f}{max(values):8.1f}")
-
-
-def print_stages(stages: dict[str, float]) -> None:
-    """Print a line for each stage, the longest first."""
-    total = sum(stages.values())
-    print_line(f"\n{'where the time goes':26}{total:9.3f} s")
-    for name, seconds in stages.items():
-        print_line(f"{name:26}{seconds:9.3f} s{seconds / total:8.1%}")
-
-
-def print_line(line: str) -> None:
-    """Print at once, also into a pipe."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

@@ -29,6 +29,7 @@ AL3SPARK = [command for command in COMMANDS if command.startswith(".venv/bin/al3
 ELSEWHERE = {
     "scripts/setup": "scripts/test runs it before this",
     "scripts/test": "it runs this",
+    "scripts/bench": "tests/test_bench.py",
     "scripts/demo": "test_demo_asks_its_three_questions",
     "scripts/package": "tests/test_packaging.py, tests/test_environment.py",
     "spark-submit": "tests/test_submit.py, with a local master; tests/test_environment.py, on a cluster",
