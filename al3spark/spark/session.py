@@ -37,6 +37,9 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "2g",
+    # The Java process only moves bytes: what its second compiler makes of that comes too late to be of use.
+    # Options of the user, in spark.driver.extraJavaOptions, come behind it and count.
+    "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
 }

@@ -78,6 +78,31 @@ def test_a_session_of_its_own_needs_nothing_prepared_and_is_stopped_at_the_end()
     assert found.stdout.splitlines() == ["UTC false 127.0.0.1 local[1]", "True", "True"]
 
 
+JAVA_OPTIONS = """
+from al3spark.spark.session import open_session
+
+with open_session("local[1]") as spark:
+    java = spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean()
+    print(*(option for option in java.getInputArguments() if "TieredStopAtLevel" in option))
+"""
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_options_for_java_in_spark_defaults_come_behind_ours(tmp_path: Path) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.driver.extraJavaOptions -XX:TieredStopAtLevel=4\n")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK", "SPARK"))}
+    found = subprocess.run(
+        [sys.executable, "-c", JAVA_OPTIONS],
+        cwd=ROOT,
+        env={**clean, "SPARK_CONF_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["-XX:TieredStopAtLevel=1", "-XX:TieredStopAtLevel=4"]
+
+
 def java(folder: Path, version: str) -> Path:
     """A Java that only tells its version."""
     program = folder / "bin/java"
