@@ -218,3 +218,14 @@ def test_shapes_tell_time_tasks_files_and_memory(spark: "SparkSession", tmp_path
     assert all(figures["written"] <= figures["justified"] for figures in shapes.values())
     assert all(figures["worker MiB"] > 50 for figures in shapes.values())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.newest
+@pytest.mark.spark
+@pytest.mark.slow
+def test_bench_start_runs_each_command() -> None:
+    command = [sys.executable, "scripts/bench", "start", "--runs", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    names = ["empty job", "ingest", "inspect", "--help", "ingest / empty"]
+    assert [line[:16].rstrip() for line in done.stdout.splitlines()[3:]] == names

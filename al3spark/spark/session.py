@@ -32,7 +32,7 @@ JAVA_GONE = (
     "published, run it again"
 )
 _NAMED = re.compile(r"^(?:Exception in thread \S+ )?[\w.$]*(?:Exception|Error): (.+)", re.MULTILINE)
-_LOCAL = {
+LOCAL_SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -44,7 +44,7 @@ _LOCAL = {
     "spark.ui.showConsoleProgress": "false",
 }
 # What the job sets wherever it runs: batches of few large rows, adaptive execution to the sizes named here.
-_JOB = {
+JOB_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "16",
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.adaptive.coalescePartitions.enabled": "true",
@@ -69,8 +69,8 @@ def open_session(master: str | None = None, parallelism: int | None = None) -> I
         sys.stderr.write(
             "al3spark: parallelism is left alone: the session was given, its cores are its own\n"
         )
-    before = {name: spark.conf.get(name, None) for name in _JOB}
-    for name, value in _JOB.items():
+    before = {name: spark.conf.get(name, None) for name in JOB_SETTINGS}
+    for name, value in JOB_SETTINGS.items():
         spark.conf.set(name, value)
     try:
         yield spark
@@ -131,7 +131,7 @@ def _start(master: str | None, parallelism: int | None) -> SparkSession:
     builder = builder.master(master).config("spark.sql.session.timeZone", "UTC")
     if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        for name, value in _LOCAL.items():
+        for name, value in LOCAL_SETTINGS.items():
             builder = builder.config(name, value)
     with _stderr_aside() as told:
         try:
