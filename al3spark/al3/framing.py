@@ -21,7 +21,8 @@ Ints = npt.NDArray[np.int64]
 MESSAGE_HEADER, TRANSACTION_HEADER, MESSAGE_TRAILER = b"1MHG", b"2TRG", b"3MTG"
 
 _PREFIX = 7  # designator and length: what it takes to recognise a record
-_MOST_MET = 10_000  # designators remembered
+_MOST_MET = 10_000  # designators remembered, and heads of records
+_NARROW = 4  # separators between two records that the hot loop takes in its stride
 _GAP = 4096  # how far behind a candidate the next header may be for the walk to resume (assumed)
 _LENGTHS = {b"%03d" % length: length for length in range(LONGEST_RECORD + 1)}
 # Four digits are no designator (assumed): amounts, dates and any file of numbers would be full of them.
@@ -61,13 +62,28 @@ class _Found:
     spans: list[tuple[int, int, int]] = field(default_factory=list)
     bad_lengths: list[int] = field(default_factory=list)
     truncated: bool = False
+    _before: list[tuple[Ints, Ints]] = field(default_factory=list)  # starts and lengths before those above
+
+    @property
+    def count(self) -> int:
+        """Records found so far."""
+        return sum(len(starts) for starts, _ in self._before) + len(self.starts)
+
+    def add_run(self, ends: Ints, gap: int) -> None:
+        """Add records that follow each other behind `ends[0]`, with `gap` bytes before each."""
+        self._close()
+        self._before.append((ends[:-1] + gap, np.diff(ends) - gap))
 
     def frames(self, data: bytes, base: int) -> Frames:
+        self._close()
+        starts, lengths = (np.concatenate(each) for each in zip(*self._before, strict=True))
         spans = np.array(self.spans, np.int64).reshape(-1, 3)
-        starts, lengths, bad = (
-            np.array(each, np.int64) for each in (self.starts, self.lengths, self.bad_lengths)
-        )
+        bad = np.array(self.bad_lengths, np.int64)
         return Frames(data, base, starts, lengths, spans[:, 0], spans[:, 1], spans[:, 2], bad, self.truncated)
+
+    def _close(self) -> None:
+        self._before.append((np.array(self.starts, np.int64), np.array(self.lengths, np.int64)))
+        self.starts, self.lengths = [], []
 
 
 @dataclass(slots=True)
@@ -88,6 +104,7 @@ class Framer:
     position: int = 0  # expanded offset of what the next window is put behind
     _held: bytes = b""
     _headers: dict[bytes, int] = field(default_factory=dict)  # designators met -> bytes of their header
+    _steps: dict[bytes, int] = field(default_factory=dict)  # separators and head of a record -> bytes of both
     _end: int = 0  # `stop` in the window at hand
 
     @classmethod
@@ -117,7 +134,8 @@ class Framer:
 
     def _walk(self, data: bytes, at: int, final: bool, found: _Found) -> tuple[int, bool]:
         """Take records from `at`; return where it stopped and whether there is more to do in this window."""
-        at = self._skip(data, self._run(data, at, found))
+        end = self._run(data, at, found)
+        at = self._skip(data, end)
         left = len(data) - at
         if at >= self._end or (left < _PREFIX and not final):
             return at, False
@@ -139,6 +157,8 @@ class Framer:
             return at, False
         if len(self._headers) < _MOST_MET:
             self._headers[data[at : at + 4]] = header_length(data[at : at + 4].decode("ascii"))
+        if at - end <= _NARROW and len(self._steps) < _MOST_MET:
+            self._steps[data[end : at + _PREFIX]] = at - end + length
         found.starts.append(at)
         found.lengths.append(length)
         found.truncated = length > left
@@ -146,25 +166,28 @@ class Framer:
         return at + min(length, left), True
 
     def _run(self, data: bytes, at: int, found: _Found) -> int:
-        """Take whole records while nothing is out of the ordinary: the hot loop."""
+        """Take whole records while nothing is out of the ordinary: the hot loop.
+
+        What separates the next record from the one before probably separates those behind it, too: so one
+        look-up of separator and head together says how far it is to the end of a record.
+        """
         if not self.opened:
             return at
-        add_start, add_length = found.starts.append, found.lengths.append
-        length_at, header_of = _LENGTHS.get, self._headers.get
-        first, gaps = len(found.lengths), 0
-        limit = min(len(data) - LONGEST_RECORD - 2, self._end)
-        while at < limit:
-            length = length_at(data[at + 4 : at + 7], 0)
-            if length < header_of(data[at : at + 4], LONGEST_RECORD + 1):
-                break
-            add_start(at)
-            add_length(length)
-            at += length
-            if data[at] == 13 and data[at + 1] == 10:
-                at += 2
-                gaps += 2
-        self.separator_bytes += gaps
-        self.record_bytes += sum(found.lengths[first:])
+        gap = separators_end(data, at, at + _NARROW) - at
+        reach = gap + _PREFIX
+        limit = min(len(data) - LONGEST_RECORD - _NARROW, self._end - gap)
+        steps, ends = self._steps, [at]
+        add_end = ends.append
+        try:
+            while at < limit:
+                at += steps[data[at : at + reach]]
+                add_end(at)
+        except KeyError:
+            pass
+        if len(ends) > 1:
+            self.record_bytes += at - ends[0] - gap * (len(ends) - 1)
+            self.separator_bytes += gap * (len(ends) - 1)
+            found.add_run(np.array(ends, np.int64), gap)
         return at
 
     def _skip(self, data: bytes, at: int) -> int:
@@ -190,7 +213,7 @@ class Framer:
         return max(at, min(len(data) - _PREFIX + 1, self._end)), False
 
     def _close_span(self, end: int, found: _Found) -> None:
-        found.spans.append((self.lost_at, self.position + end, len(found.starts)))
+        found.spans.append((self.lost_at, self.position + end, found.count))
         self.unreadable_bytes += self.position + end - self.lost_at
         self.lost_at = -1
 

@@ -284,10 +284,26 @@ def test_what_is_held_back_between_windows_is_a_few_kib() -> None:
     assert held < 6000
 
 
-def test_hot_loop_and_careful_walk_find_the_same() -> None:
-    data = HEAD + (TRANSACTION + b"\r\n" + POLICY + b"\n" + CARRIER + b"\0") * 500 + TRAILER
+@pytest.mark.parametrize("separator", [b"", b"\r\n", b"\n", b"\xef\xbb\xbf", b" \0\r\n ", b"  " * 40])
+def test_hot_loop_and_careful_walk_find_the_same(separator: bytes) -> None:
+    data = HEAD + (TRANSACTION + separator + POLICY + b"\n" + CARRIER + separator * 2) * 500 + TRAILER
     assert len(frame(data).records) == 1502
     assert frame(*cut(data, range(40, len(data), 40))) == frame(data)
+
+
+RUNS = st.builds(
+    lambda separator, records, times: (separator + separator.join(records)) * times,
+    st.sampled_from([b"", b"\r\n", b"\n", b"\0", b"    ", b"     "]),
+    st.lists(st.sampled_from([TRANSACTION, POLICY, CARRIER]), min_size=1, max_size=3),
+    st.integers(1, 40),
+)
+
+
+@given(st.lists(st.one_of(RUNS, RUNS, PARTS), max_size=8).map(b"".join), st.binary(min_size=1, max_size=9))
+def test_hot_loop_and_careful_walk_find_the_same_in_damaged_files(data: bytes, damage: bytes) -> None:
+    for each in (data, data[: len(data) // 2] + damage + data[len(data) // 2 :]):
+        whole = HEAD + each
+        assert frame(*cut(whole, range(40, len(whole), 40))) == frame(whole)
 
 
 @pytest.mark.parametrize("size", [999, 1500, 2100, 3300])
