@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from al3spark.al3.cells import BLANK, UNSENT, Cells, Matrix, bitmap, decode_text
 from al3spark.al3.dictionary import Element, Layout
 from al3spark.al3.tables import element_type
 
@@ -21,27 +22,10 @@ Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-BLANK, UNSENT = ord(" "), ord("?")
 DEFAULT_PIVOT = 50
 
 _FREE_TEXT = ("text", "reserved", "gap")  # `?` must fill these to mean "not sent"
 _DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
-# cp1252 where it has a letter, latin-1 where it has none.
-_LETTERS = "".join(
-    bytes([code]).decode("cp1252", errors="ignore") or bytes([code]).decode("latin-1") for code in range(256)
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """The bytes of one element in n records.
-
-    Shapes: `rows` uint8[n, w], `columns` uint8[w, n], the same bytes; `null` bool[n], blank or not sent.
-    """
-
-    rows: Bytes
-    columns: Bytes
-    null: Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,49 +44,26 @@ class DecodedGroup:
     invalid: tuple[tuple[Element, Mask], ...]
 
 
-def decode_group(layout: Layout, matrix: Bytes, pivot: int = DEFAULT_PIVOT) -> DecodedGroup:
+def decode_group(layout: Layout, matrix: Matrix, pivot: int = DEFAULT_PIVOT) -> DecodedGroup:
     """Decode n records of one group. Shape: `matrix` uint8[n, layout.length].
 
     `pivot`: two-digit years above it are 19yy, others 20yy.
     """
-    columns = np.ascontiguousarray(matrix.T)
-    blank = (columns.max(axis=1) == BLANK) & (columns.min(axis=1) == BLANK)
     per_element: list[tuple[pa.Array, ...]] = []
     invalid: list[tuple[Element, Mask]] = []
     for element in layout.elements:
-        if blank[element.start : element.end].all():
-            per_element.append(_all_null(element, len(matrix)))
+        cells = matrix.cells(element.start, element.end)
+        if cells is None:
+            per_element.append(_all_null(element, len(matrix.rows)))
             continue
-        part = columns[element.start : element.end]
-        cells = Cells(matrix[:, element.start : element.end], part, _is_null(part, element.kind))
         decoded = DECODERS[element.kind](cells, element, pivot)
         per_element.append(decoded.arrays)
         if decoded.invalid is not None and decoded.invalid.any():
             invalid.append((element, decoded.invalid))
     for newer, older in layout.replacements:
-        if per_element[newer][0].null_count and per_element[older][0].null_count < len(matrix):
+        if per_element[newer][0].null_count and per_element[older][0].null_count < len(matrix.rows):
             per_element[newer] = (pc.coalesce(per_element[newer][0], per_element[older][0]),)
     return DecodedGroup(tuple(array for arrays in per_element for array in arrays), tuple(invalid))
-
-
-def decode_text(rows: Bytes, null: Mask) -> pa.Array:
-    """Make strings of fixed-width cells, trailing blanks cut. Shapes: `rows` uint8[n, w], `null` bool[n]."""
-    count, width = rows.shape
-    if width == 1:
-        offsets = np.zeros(count + 1, np.int32)
-        np.cumsum(~null, out=offsets[1:])
-        trimmed = _strings(offsets, np.ascontiguousarray(rows[:, 0][~null]))
-    else:
-        offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32)
-        trimmed = pc.ascii_rtrim(_strings(offsets, np.ascontiguousarray(rows)), " ")
-    if null.any():
-        _, starts, data = trimmed.buffers()
-        trimmed = pa.Array.from_buffers(pa.string(), count, [_bitmap(~null), starts, data])
-    foreign = (rows.max(axis=1) >= 0x80) & ~null if rows.max() >= 0x80 else None
-    if foreign is None or not foreign.any():
-        return trimmed
-    texts = [row.tobytes().decode("latin-1").translate(_LETTERS).rstrip(" ") for row in rows[foreign]]
-    return pc.replace_with_mask(trimmed, pa.array(foreign), pa.array(texts, pa.string()))
 
 
 def read_integers(columns: Bytes) -> tuple[Ints, Mask]:
@@ -115,6 +76,13 @@ def read_integers(columns: Bytes) -> tuple[Ints, Mask]:
         ragged = np.flatnonzero(~fits)
         values[ragged], fits[ragged] = _read_padded(columns[:, ragged])
     return values, fits
+
+
+def _read_numbers(columns: Bytes) -> tuple[Ints, Mask, Mask]:
+    """Read unsigned digits: int64[n], whether each row is null, whether it does not fit."""
+    values, fits = read_integers(columns)
+    null = _is_null(columns)
+    return values, null, ~fits & ~null
 
 
 def _read_padded(columns: Bytes) -> tuple[Ints, Mask]:
@@ -136,13 +104,19 @@ def _read_digits(columns: Bytes) -> tuple[Ints, Mask]:
     return values.astype(np.int64), np.asarray((digits <= 9).all(axis=0))
 
 
-def _is_null(columns: Bytes, kind: str) -> Mask:
-    blank = ~(columns != BLANK).any(axis=0)
-    first_unsent: Mask = columns[0] == UNSENT
-    if first_unsent.any():
-        unsent = (columns == UNSENT).all(axis=0) if kind in _FREE_TEXT else first_unsent
-        return np.asarray(blank | unsent)
-    return np.asarray(blank)
+def _is_unsent(rows: Bytes, kind: str) -> Mask | None:
+    """Which rows are not sent (FORMAT.md, Values); None if none is."""
+    unsent: Mask = rows[:, 0] == UNSENT
+    if not unsent.any():
+        return None
+    if kind in _FREE_TEXT:
+        unsent[unsent] = (rows[unsent] == UNSENT).all(axis=1)
+    return unsent
+
+
+def _is_null(columns: Bytes) -> Mask:
+    """Which rows are blank or not sent, of a kind that is no text."""
+    return np.asarray((columns == BLANK).all(axis=0) | (columns[0] == UNSENT))
 
 
 def _all_null(element: Element, count: int) -> tuple[pa.Array, ...]:
@@ -151,98 +125,109 @@ def _all_null(element: Element, count: int) -> tuple[pa.Array, ...]:
 
 
 def _decode_string(cells: Cells, element: Element, pivot: int) -> Decoded:
-    return Decoded((decode_text(cells.rows, cells.null),))
+    return Decoded((decode_text(cells, _is_unsent(cells.rows, element.kind)),))
 
 
 def _decode_integer(cells: Cells, element: Element, pivot: int) -> Decoded:
-    values, fits = read_integers(cells.columns)
-    return Decoded((_numbers(values, pa.int64(), cells.null | ~fits),), ~fits & ~cells.null)
+    values, null, invalid = _read_numbers(cells.columns())
+    return Decoded((numbers(values, pa.int64(), null | invalid),), invalid)
 
 
 def _decode_decimal(cells: Cells, element: Element, pivot: int) -> Decoded:
-    values, fits = read_integers(cells.columns)
-    return Decoded((_decimals(values, element.scale, cells.null | ~fits),), ~fits & ~cells.null)
+    values, null, invalid = _read_numbers(cells.columns())
+    return Decoded((_decimals(values, element.scale, null | invalid),), invalid)
 
 
 def _decode_amount(cells: Cells, element: Element, pivot: int) -> Decoded:
-    sign = cells.columns[-1]
-    values, fits = read_integers(cells.columns[:-1])
+    columns = cells.columns()
+    null, sign = _is_null(columns), columns[-1]
+    values, fits = read_integers(columns[:-1])
     fits &= (sign == ord("+")) | (sign == ord("-")) | (sign == BLANK)
     values = np.where(sign == ord("-"), -values, values)
-    return Decoded((_decimals(values, element.scale, cells.null | ~fits),), ~fits & ~cells.null)
+    return Decoded((_decimals(values, element.scale, null | ~fits),), ~fits & ~null)
 
 
 def _decode_flag(cells: Cells, element: Element, pivot: int) -> Decoded:
-    yes, no = cells.columns[0] == ord("Y"), cells.columns[0] == ord("N")
-    return Decoded((pa.array(yes, mask=~(yes | no)),), ~(yes | no | cells.null))
+    columns = cells.columns()
+    yes, no = columns[0] == ord("Y"), columns[0] == ord("N")
+    return Decoded((pa.array(yes, mask=~(yes | no)),), ~(yes | no | _is_null(columns)))
 
 
 def _decode_yymmdd(cells: Cells, element: Element, pivot: int) -> Decoded:
-    values, fits = _read_digits(cells.columns)
-    return _dates(cells.null | (fits & (values == 0)), fits, _century(values // 10000, pivot), values)
+    values, fits, null = _read_dates(cells)
+    return _dates(null, fits, _century(values // 10000, pivot), values)
 
 
 def _decode_ccyymmdd(cells: Cells, element: Element, pivot: int) -> Decoded:
-    values, fits = _read_digits(cells.columns)
-    return _dates(cells.null | (fits & (values == 0)), fits, values // 10000, values)
+    values, fits, null = _read_dates(cells)
+    return _dates(null, fits, values // 10000, values)
 
 
 def _decode_mmyy(cells: Cells, element: Element, pivot: int) -> Decoded:
-    values, fits = _read_digits(cells.columns)
-    first_of_month = values // 100 * 100 + 1
-    return _dates(cells.null | (fits & (values == 0)), fits, _century(values % 100, pivot), first_of_month)
+    values, fits, null = _read_dates(cells)
+    return _dates(null, fits, _century(values % 100, pivot), values // 100 * 100 + 1)
+
+
+def _read_dates(cells: Cells) -> tuple[Ints, Mask, Mask]:
+    """Read digits: int64[n], whether each row fits, and whether it is null (zeros are)."""
+    columns = cells.columns()
+    values, fits = _read_digits(columns)
+    return values, fits, _is_null(columns) | (fits & (values == 0))
 
 
 def _dates(null: Mask, fits: Mask, year: Ints, month_day: Ints) -> Decoded:
     """Make dates of years and numbers that end in MMDD."""
     days, real = _civil_days(year, month_day // 100 % 100, month_day % 100)
     bad = ~(fits & real) & ~null
-    return Decoded((pa.array(days.astype(np.int32), pa.int32(), mask=null | bad).cast(pa.date32()),), bad)
+    return Decoded((numbers(days.astype(np.int32), pa.date32(), null | bad),), bad)
 
 
 def _decode_time(cells: Cells, element: Element, pivot: int) -> Decoded:
-    values, fits = _read_digits(cells.columns)
+    columns = cells.columns()
+    null = _is_null(columns)
+    values, fits = _read_digits(columns)
     fits &= (values // 100 < 24) & (values % 100 < 60)
-    text = np.insert(cells.rows, 2, ord(":"), axis=1)
-    return Decoded((decode_text(text, cells.null | ~fits),), ~fits & ~cells.null)
+    text = Cells(np.insert(cells.rows, 2, ord(":"), axis=1), cells.is_ascii)
+    return Decoded((decode_text(text, null | ~fits),), ~fits & ~null)
 
 
 def _decode_timestamp(cells: Cells, element: Element, pivot: int) -> Decoded:
     """Read CCYYMMDDHHMMSST or YYMMDDHHMMSST; seconds and tenths may be blank."""
+    columns = cells.columns()
     split = element.length - 7
-    date, date_fits = _read_digits(cells.columns[:split])
+    date, date_fits = _read_digits(columns[:split])
     year = date // 10000 if split == 8 else _century(date // 10000, pivot)
     days, real = _civil_days(year, date // 100 % 100, date % 100)
-    null = cells.null | (cells.columns == ord("0")).all(axis=0)
-    time = cells.columns[split:].copy()
+    null = _is_null(columns) | (columns == ord("0")).all(axis=0)
+    time = columns[split:].copy()
     time[4:][time[4:] == BLANK] = ord("0")
     clock, clock_fits = _read_digits(time)
     hour, minute, second, tenth = clock // 100000, clock // 1000 % 100, clock // 10 % 100, clock % 10
     fits = date_fits & clock_fits & real & (hour < 24) & (minute < 60) & (second < 60)
     micros = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + tenth * 100_000
-    return Decoded((_numbers(micros, pa.timestamp("us"), null | ~fits),), ~fits & ~null)
+    return Decoded((numbers(micros, pa.timestamp("us"), null | ~fits),), ~fits & ~null)
 
 
 def _decode_name(cells: Cells, element: Element, pivot: int) -> Decoded:
     """Split a 60-byte name by its format code (FORMAT.md, Values); the parts are null where it has none."""
-    code = cells.columns[0]
-    person, family = code == ord("P"), code == ord("F")
+    code = cells.rows[:, 0]
+    sent, person, family = code != UNSENT, code == ord("P"), code == ord("F")
     either = person | family
 
     def part(start: int, end: int, present: Mask) -> pa.Array:
-        absent = ~present | cells.null | _is_null(cells.columns[start:end], "text")
-        return (
-            pa.nulls(len(absent), pa.string())
-            if absent.all()
-            else decode_text(cells.rows[:, start:end], absent)
-        )
+        if not present.any():
+            return pa.nulls(len(present), pa.string())
+        text = cells.part(start, end)
+        unsent = _is_unsent(text.rows, "text")
+        return decode_text(text, ~present if unsent is None else ~present | unsent)
 
-    everyone = np.ones(len(code), bool)
-    given = pc.coalesce(part(9, 36, person), part(9, 25, family))
+    given = part(9, 36, person)
+    if family.any():
+        given = pc.coalesce(given, part(9, 25, family))
     return Decoded(
         (
-            part(1, 60, everyone),
-            part(0, 1, everyone),
+            part(1, 60, sent),
+            part(0, 1, sent),
             part(1, 9, either),
             given,
             part(25, 36, family),
@@ -266,27 +251,18 @@ def _civil_days(year: Ints, month: Ints, day: Ints) -> tuple[Ints, Mask]:
     return shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400 + day_of_year - 719468, real
 
 
-def _strings(offsets: npt.NDArray[np.int32], data: Bytes) -> pa.Array:
-    return pa.Array.from_buffers(
-        pa.string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    )
-
-
-def _numbers(values: Ints, kind: pa.DataType, null: Mask) -> pa.Array:
-    bitmap = _bitmap(~null) if null.any() else None
-    return pa.Array.from_buffers(kind, len(values), [bitmap, pa.py_buffer(np.ascontiguousarray(values))])
+def numbers(values: npt.NDArray[np.generic], kind: pa.DataType, null: Mask) -> pa.Array:
+    """Make a column of numbers that are laid out as Arrow does."""
+    valid = bitmap(~null) if null.any() else None
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _decimals(values: Ints, scale: int, null: Mask) -> pa.Array:
     wide = np.empty((len(values), 2), np.int64)
     wide[:, 0] = values
     wide[:, 1] = values >> 63
-    bitmap = _bitmap(~null) if null.any() else None
-    return pa.Array.from_buffers(pa.decimal128(18, scale), len(values), [bitmap, pa.py_buffer(wide)])
-
-
-def _bitmap(valid: Mask) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(valid, bitorder="little"))
+    valid = bitmap(~null) if null.any() else None
+    return pa.Array.from_buffers(pa.decimal128(18, scale), len(values), [valid, pa.py_buffer(wide)])
 
 
 DECODERS: dict[str, Callable[[Cells, Element, int], Decoded]] = {

@@ -6,7 +6,6 @@ comes out as one row, of its group's table or of `unmapped_groups`; values that 
 log. Raises nothing.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -14,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from al3spark.al3.decoding import BLANK, DEFAULT_PIVOT, decode_group, decode_text, read_integers
+from al3spark.al3.cells import Cells, Matrix, decode_text, examine
+from al3spark.al3.decoding import DEFAULT_PIVOT, decode_group
 from al3spark.al3.dictionary import KINDS, Dictionary, Element, Layout
-from al3spark.al3.faults import FaultLog, Faults, nullable, shape
+from al3spark.al3.faults import FaultLog, Faults, shape
+from al3spark.al3.leading import decode_leading
 from al3spark.al3.records import HEADER, Keys, Window, blank_tails, cut_headers, join_keys
 from al3spark.al3.squeeze import OffsetMap
 from al3spark.al3.tables import UNMAPPED_SCHEMA, UNMAPPED_TABLE, layout_schema
+from al3spark.al3.tails import Tails, cut_tails, join_tails
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -28,7 +30,6 @@ Mask = npt.NDArray[np.bool_]
 BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
 _PENDING_BYTES = 64 << 20
-_FLAGS = (7, 9, 26, 27, 28, 29)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Block:
 
 @dataclass(slots=True)
 class _Pending:
-    """Records of one group that wait to be decoded; `extras` is what follows the layout in each, or None."""
+    """Records of one group that wait to be decoded."""
 
     layout: Layout
     schema: pa.Schema
@@ -51,12 +52,8 @@ class _Pending:
     torn: Mask  # bool[1000]: a record of that length ends inside an element
     matrices: list[Bytes] = field(default_factory=list)
     keys: list[Keys] = field(default_factory=list)
-    extras: list[bytes | None] = field(default_factory=list)
+    tails: list[Tails] = field(default_factory=list)
     rows: int = 0
-
-    def join(self) -> None:
-        if len(self.matrices) > 1:
-            self.matrices, self.keys = [np.concatenate(self.matrices)], [join_keys(self.keys)]
 
 
 @dataclass(slots=True)
@@ -76,6 +73,7 @@ class Gatherer:
     _unmapped: list[tuple[Keys, Bytes, list[bytes]]] = field(default_factory=list)
     _unmapped_bytes: int = 0
     _pending_bytes: int = 0
+    _scratch: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def __post_init__(self) -> None:
         self._pending = {layout.group.encode(): _prepare(layout) for layout in self.dictionary.layouts}
@@ -104,17 +102,9 @@ class Gatherer:
         matrix = window.matrix(positions, width)
         blank_tails(matrix, pending.whole[contents])
         self._report_torn(pending, keys, contents)
-        extras = (
-            [
-                window.data[at + width : at + size] if size > width else None
-                for at, size in zip(positions.tolist(), contents.tolist(), strict=True)
-            ]
-            if int(contents.max()) > width
-            else [None] * len(positions)
-        )
         pending.matrices.append(matrix)
         pending.keys.append(keys)
-        pending.extras += extras
+        pending.tails.append(cut_tails(window, positions, contents, width))
         pending.rows += len(positions)
         self._pending_bytes += matrix.nbytes
         if pending.rows >= pending.batch_rows:
@@ -145,36 +135,39 @@ class Gatherer:
         self._map_bytes = 0
 
     def _ripe(self, pending: _Pending, least: int) -> Iterator[Block]:
-        pending.join()
-        done = 0
-        while pending.rows - done >= least:
-            size = min(pending.batch_rows, pending.rows - done)
-            rows = slice(done, done + size)
-            yield self._decode(
-                pending, pending.matrices[0][rows], pending.keys[0][rows], pending.extras[rows]
-            )
-            done += size
-        if done:
-            pending.matrices, pending.keys = (
-                [pending.matrices[0][done:].copy()],
-                [pending.keys[0][slice(done, None)]],
-            )
-            self._pending_bytes -= done * pending.layout.length
-            del pending.extras[:done]
-            pending.rows -= done
-        if not pending.rows:
-            pending.matrices, pending.keys = [], []
+        if pending.rows < least:
+            return
+        matrix, keys, tails = self._join(pending.matrices), join_keys(pending.keys), join_tails(pending.tails)
+        rows, done = pending.rows, 0
+        while rows - done >= least:
+            here = slice(done, min(done + pending.batch_rows, rows))
+            tail, tails = tails.split(here.stop - done)
+            yield self._decode(pending, matrix[here], keys[here], tail)
+            done = here.stop
+        rest = slice(done, None)
+        pending.matrices, pending.keys, pending.tails = [matrix[rest].copy()], [keys[rest]], [tails]
+        pending.rows -= done
+        self._pending_bytes -= done * pending.layout.length
 
-    def _decode(self, pending: _Pending, matrix: Bytes, keys: Keys, extras: list[bytes | None]) -> Block:
-        header = matrix[:, :HEADER]
-        if pending.layout.header_length < HEADER:
-            header = np.full((len(matrix), HEADER), BLANK, np.uint8)
-            header[:, : pending.layout.header_length] = matrix[:, : pending.layout.header_length]
+    def _join(self, parts: list[Bytes]) -> Bytes:
+        """Put parts one behind the other, in memory that is used again: fresh memory costs page faults."""
+        rows, width = sum(map(len, parts)), parts[0].shape[1]
+        if len(self._scratch) < rows * width:
+            self._scratch = np.empty(rows * width, np.uint8)
+        matrix = self._scratch[: rows * width].reshape(rows, width)
+        np.concatenate(parts, out=matrix)
+        return matrix
+
+    def _decode(self, pending: _Pending, rows: Bytes, keys: Keys, tails: Tails) -> Block:
+        matrix = examine(rows)
         decoded = decode_group(pending.layout, matrix, self.pivot)
         for element, invalid in decoded.invalid:
-            self._report_values(element, np.flatnonzero(invalid), matrix, keys)
-        tail = pa.array(extras, pa.binary()) if any(extras) else pa.nulls(len(extras), pa.binary())
-        columns = [*self._leading(keys, header), *decoded.arrays, tail]
+            self._report_values(element, np.flatnonzero(invalid), rows, keys)
+        columns = [
+            *self._leading(keys, matrix, pending.layout.header_length),
+            *decoded.arrays,
+            tails.column(),
+        ]
         batch = pa.RecordBatch.from_arrays(columns, schema=pending.schema)
         return Block(pending.layout.table, batch, _count_files(keys))
 
@@ -185,41 +178,22 @@ class Gatherer:
         header = np.concatenate([header for _, header, _ in self._unmapped])
         raws = [raw for _, _, raws in self._unmapped for raw in raws]
         self._unmapped, self._unmapped_bytes = [], 0
-        code = decode_text(header[:, :4], np.zeros(len(header), bool))
-        columns = [*self._leading(keys, header), code, pa.array(raws, pa.binary())]
+        code = decode_text(Cells(header[:, :4], is_ascii=True))
+        columns = [*self._leading(keys, examine(header), HEADER), code, pa.array(raws, pa.binary())]
         yield Block(
             UNMAPPED_TABLE, pa.RecordBatch.from_arrays(columns, schema=UNMAPPED_SCHEMA), _count_files(keys)
         )
 
-    def _leading(self, keys: Keys, header: Bytes) -> list[pa.Array]:
-        """Make the columns that every table starts with."""
-        return [
-            pa.array(self.file_ids, pa.string()).take(pa.array(keys.files)),
-            pa.array(keys.offsets),
-            pa.array(keys.lengths.astype(np.int32)),
-            nullable(keys.messages),
-            nullable(keys.transactions),
-            nullable(keys.parents),
-            _text(header[:, 8:9]),
-            _text(header[:, 10:12]),
-            self._iteration("iteration", 12, keys, header),
-            _text(header[:, 16:20]),
-            _text(header[:, 20:22]),
-            self._iteration("parent_iteration", 22, keys, header),
-            _text(header[:, _FLAGS]),
-        ]
-
-    def _iteration(self, name: str, start: int, keys: Keys, header: Bytes) -> pa.Array:
-        part = header[:, start : start + 4]
-        blank = (part == BLANK).all(axis=1)
-        values, fits = read_integers(np.ascontiguousarray(part.T))
-        bad = np.flatnonzero(~fits & ~blank)
-        if len(bad):
-            for group in np.unique(header[bad, :4], axis=0):
-                rows = bad[(header[bad, :4] == group).all(axis=1)]
-                field_of = Element(group.tobytes().decode("latin-1"), name, start, 4, "integer")
-                self._report_values(field_of, rows, header, keys)
-        return pa.array(values.astype(np.int32), mask=~fits)
+    def _leading(self, keys: Keys, matrix: Matrix, header_length: int) -> tuple[pa.Array, ...]:
+        leading = decode_leading(keys, matrix, header_length, pa.array(self.file_ids, pa.string()))
+        for name, start, invalid in leading.invalid:
+            bad = np.flatnonzero(invalid)
+            groups = np.ascontiguousarray(matrix.rows[bad, :4]).view("<u4").ravel()
+            for group in np.unique(groups).tolist():
+                code = group.to_bytes(4, "little").decode("latin-1")
+                field_of = Element(code, name, start, 4, "integer")
+                self._report_values(field_of, bad[groups == group], matrix.rows, keys)
+        return leading.arrays
 
     def _report_values(self, element: Element, rows: Ints, matrix: Bytes, keys: Keys) -> None:
         chosen = keys[rows]
@@ -243,7 +217,7 @@ class Gatherer:
 
     def _report_torn(self, pending: _Pending, keys: Keys, contents: Ints) -> None:
         torn = np.flatnonzero(pending.torn[contents])
-        for size in np.unique(contents[torn]).tolist():
+        for size in np.unique(contents[torn]).tolist() if len(torn) else ():
             chosen = keys[torn[contents[torn] == size]]
             element = next(each for each in pending.layout.elements if each.start < size < each.end)
             text = f"a record of {size} bytes ends inside the element"
@@ -289,9 +263,6 @@ def _prepare(layout: Layout) -> _Pending:
     return _Pending(layout, schema, min(max(BATCH_BYTES // row_bytes, 256), _BATCH_ROWS), whole, torn)
 
 
-def _text(part: Bytes) -> pa.Array:
-    return decode_text(part, (part == BLANK).all(axis=1))
-
-
 def _count_files(keys: Keys) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted(Counter(keys.files.tolist()).items()))
+    files, counts = np.unique(keys.files, return_counts=True)
+    return tuple(zip(files.tolist(), counts.tolist(), strict=True))

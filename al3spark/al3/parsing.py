@@ -198,9 +198,9 @@ class _FileParser:
         )
         contents = _content_sizes(window, frames.starts, sizes, headers.is_data)
         whole = len(starts) - int(frames.truncated)
-        order = np.argsort(headers.groups[:whole], kind="stable")
-        groups, firsts = np.unique(headers.groups[order], return_index=True)
-        for group, at in zip(groups.tolist(), np.split(order, firsts[1:]), strict=False):
+        groups, order, ends = _by_group(headers.groups[:whole])
+        for group, begin, end in zip(groups, [0, *ends], ends, strict=False):
+            at = order[begin:end]
             code = group.to_bytes(4, "little")
             if self.gatherer.describes(code):
                 yield from self.gatherer.add(code, window, frames.starts[at], contents[at], keys[at])
@@ -291,3 +291,11 @@ def _content_sizes(window: Window, positions: Ints, sizes: Ints, is_data: npt.ND
     ends_line = (last == 10) | (last == 13)
     trimmed = sizes - ends_line - (ends_line & (before == 13))
     return np.asarray(np.maximum(trimmed, np.where(is_data, 30, 10)))
+
+
+def _by_group(groups: Ints) -> tuple[list[int], Ints, list[int]]:
+    """Sort records by group: the groups, the records in that order, and where each group ends in it."""
+    met = np.unique(groups)
+    which = np.searchsorted(met, groups)
+    order = np.argsort(which.astype(np.min_scalar_type(len(met))), kind="stable")  # short ones sort fast
+    return met.tolist(), order, np.cumsum(np.bincount(which)).tolist()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from al3spark.al3.decoding import BLANK
+from al3spark.al3.cells import BLANK
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -50,11 +50,15 @@ class Window:
     data: bytes
     has_nuls: bool = False
 
-    def matrix(self, positions: Ints, width: int) -> Bytes:
-        """Cut `width` bytes out at each position, NUL as blank (FORMAT.md, Separators): uint8[n, width]."""
+    def cut(self, positions: Ints, width: int) -> Bytes:
+        """Cut `width` bytes out at each position: uint8[n, width]."""
         count = len(self.data) - width + 1
         cells: npt.NDArray[np.void] = np.ndarray((count,), f"V{width}", self.data, strides=(1,))
-        matrix = cells[positions].view(np.uint8).reshape(len(positions), width)
+        return cells[positions].view(np.uint8).reshape(len(positions), width)
+
+    def matrix(self, positions: Ints, width: int) -> Bytes:
+        """Cut bytes out likewise, NUL as blank (FORMAT.md, Separators)."""
+        matrix = self.cut(positions, width)
         if self.has_nuls:
             matrix[matrix == 0] = BLANK
         return matrix
@@ -75,5 +79,6 @@ def cut_headers(window: Window, positions: Ints, sizes: Ints) -> Bytes:
 def blank_tails(matrix: Bytes, sizes: Ints) -> None:
     """Blank each row from its size on, in place."""
     width = matrix.shape[1]
-    for size in np.unique(sizes[sizes < width]).tolist():
+    short = sizes[sizes < width]
+    for size in np.unique(short).tolist() if len(short) else ():
         matrix[sizes == size, size:] = BLANK

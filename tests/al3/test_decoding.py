@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from al3spark.al3.building import Record, build_record
+from al3spark.al3.cells import examine
 from al3spark.al3.decoding import DECODERS, DecodedGroup, decode_group
 from al3spark.al3.dictionary import KINDS, NAME_PARTS, Element, Layout
 
@@ -26,7 +27,7 @@ def layout_of(*elements: tuple[str, int, int, str]) -> Layout:
 
 def decode_records(layout: Layout, *records: bytes, pivot: int = 50) -> DecodedGroup:
     matrix = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), layout.length)
-    decoded = decode_group(layout, matrix, pivot)
+    decoded = decode_group(layout, examine(matrix), pivot)
     for array in decoded.arrays:
         array.validate(full=True)
     return decoded
