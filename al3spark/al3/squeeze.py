@@ -16,6 +16,8 @@ Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
 _PIECE = 1 << 20  # a squeezed byte may expand 64-fold: expanding piece by piece bounds the memory
+_MOST_EXPANDED = 8 << 20  # unless it is clear that a window cannot become larger than this
+_MOST_FILLS = 255  # bytes that an escape stands for
 _LONGEST = 5  # bytes of the longest coded sequence: C3 BA, two hex digits, a fill
 
 _HEX = np.full(256, 255, np.uint8)
@@ -185,10 +187,12 @@ class Expander:
         if not self._held and window.isascii():
             self.literal_bytes += len(window)
             return [window] if window else []
+        high = int(np.count_nonzero(np.frombuffer(window, np.uint8) >= 0x80))
+        size = _PIECE if len(window) + high * _MOST_FILLS > _MOST_EXPANDED else len(window) + 1
         pieces = []
-        for at in range(0, max(len(window), 1), _PIECE):
-            last = final and at + _PIECE >= len(window)
-            pieces.append(self._expand(self._held + window[at : at + _PIECE], last))
+        for at in range(0, max(len(window), 1), size):
+            last = final and at + size >= len(window)
+            pieces.append(self._expand(self._held + window[at : at + size], last))
         return [piece for piece in pieces if piece]
 
     def _expand(self, data: bytes, final: bool) -> bytes:
@@ -242,8 +246,7 @@ def _characters(codes: Bytes, high: Ints) -> tuple[Ints, Ints, Bytes]:
     """Find the UTF-8 forms of cp1252 and latin-1 letters: starts, lengths, the bytes they stand for."""
     if not len(high):
         return high, high, np.empty(0, np.uint8)
-    padded = np.concatenate([codes, np.zeros(2, np.uint8)])
-    first, second, third = padded[high], padded[high + 1], padded[high + 2]
+    first, second, third = codes[high], _peek(codes, high + 1), _peek(codes, high + 2)
     pair = _PAIR[first, second]
     triple = np.where(first == 0xE2, _TRIPLE[second, third], 0)
     found = (pair | triple) > 0
@@ -253,7 +256,6 @@ def _characters(codes: Bytes, high: Ints) -> tuple[Ints, Ints, Bytes]:
 
 def _sequences(codes: Bytes, high: Ints, form: Form) -> tuple[Ints, Ints, Ints, Bytes]:
     """Find every escape, and every character of a transcoded file: starts, lengths, counts, fills."""
-    padded = np.concatenate([codes, np.zeros(_LONGEST, np.uint8)])
     if form.transcoded:
         starts, widths, letters = _characters(codes, high)
         lone = high[codes[high] == 0xFA]
@@ -261,16 +263,23 @@ def _sequences(codes: Bytes, high: Ints, form: Form) -> tuple[Ints, Ints, Ints, 
         widths = np.concatenate([widths, np.ones(len(lone), np.int64)])
         letters = np.concatenate([letters, np.full(len(lone), 0xFA, np.uint8)])
     else:
-        first, second = codes[high], padded[high + 1]
+        first, second = codes[high], _peek(codes, high + 1)
         two = (first == 0xC3) & (second == 0xBA)
         found = two | (first == 0xFA) | (first == 0xB3)
         starts, widths = high[found], np.where(two, 2, 1)[found].astype(np.int64)
         letters = np.full(len(starts), 0xFA, np.uint8)
-    digits = padded[starts + widths], padded[starts + widths + 1]
-    fills = padded[starts + widths + 2]
+    digits = _peek(codes, starts + widths), _peek(codes, starts + widths + 1)
+    fills = _peek(codes, starts + widths + 2)
     escape = _IS_HEX[digits[0]] & _IS_HEX[digits[1]] & _IS_FILL[fills] & np.isin(letters, [0xFA, 0xB3])
     counts = np.where(escape, _HEX[digits[0]].astype(np.int64) * 16 + _HEX[digits[1]], 1)
     lengths = widths + 3 * escape
     keep = np.flatnonzero(escape | (widths > 1)) if form.transcoded else np.flatnonzero(escape)
     order = keep[np.argsort(starts[keep], kind="stable")]
     return starts[order], lengths[order], counts[order], np.where(escape, fills, letters)[order]
+
+
+def _peek(codes: Bytes, places: Ints) -> Bytes:
+    """Give the bytes at some places, 0 behind the end."""
+    found = codes[np.minimum(places, len(codes) - 1)]
+    found[places >= len(codes)] = 0
+    return found

@@ -239,14 +239,21 @@ def test_nothing_comes_of_nothing() -> None:
 
 @pytest.mark.parametrize("before", range((1 << 20) - 5, (1 << 20) + 2))
 def test_escape_may_lie_where_a_large_window_is_expanded_in_pieces(before: int) -> None:
-    data = b"x" * before + b"\xc3\xba03 y"
-    expanded, expander = expand([data], TRANSCODED)
-    assert expanded == b"x" * before + b"   y"
+    many = b"\xff" * 40_000  # that could be escapes
+    expander = Expander(TRANSCODED)
+    pieces = expander.feed(b"x" * before + b"\xc3\xba03 y" + many, final=True)
+    assert len(pieces) == 2
+    assert b"".join(pieces) == b"x" * before + b"   y" + many
     assert expander.offsets.locate(np.array([before, before + 2, before + 3])).tolist() == [
         before,
         before,
         before + 5,
     ]
+
+
+def test_window_with_few_escapes_is_expanded_as_a_whole() -> None:
+    (piece,) = Expander(PLAIN).feed(b"x" * (3 << 20) + b"\xfaFF " * 4 + b"\xff" * 9000, final=True)
+    assert len(piece) == (3 << 20) + 4 * 255 + 9000
 
 
 def test_piece_of_a_window_is_of_bounded_size() -> None:
