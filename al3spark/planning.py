@@ -112,7 +112,8 @@ def identify_inputs(
     Large files are cut into parts of about `part_bytes`.
 
     Files that are read whole get their id in the parse, unless another file has their size: only then can
-    they be equal. Without a ledger nothing is known.
+    they be equal. Where the ETags of all objects of a size are digests, these must be equal, too; if they
+    deceive (as under KMS), the parse finds out. Without a ledger nothing is known.
     """
     ledger = ledger or no_ledger()
     asked = _choose_suspects(files, ledger)
@@ -150,6 +151,11 @@ def _find_input(source: Place, name: str) -> InputFile:
     )
 
 
+def _is_digest(version: str) -> bool:
+    """Whether a version can be the MD5 of an object, as its ETag."""
+    return re.fullmatch("[0-9a-f]{32}", version) is not None
+
+
 def _changed_ns(version: str) -> int | None:
     """When a file on a disk changed last, in ns since 1970 (see disks.py); None: nobody knows."""
     times = re.fullmatch(r"(\d{1,20})-\d+", version)
@@ -171,14 +177,23 @@ def _is_unopened(file: InputFile) -> bool:
 
 def _choose_suspects(files: Sequence[InputFile], ledger: Ledger) -> list[int]:
     sizes = np.array([file.size for file in files], np.int64)
-    often = Counter(sizes.tolist())
-    seen = ledger.sizes_known(sizes)
+    versions = [file.version for file in files]
+    unclear = {file.size for file in files if not _is_digest(file.version)}
+    looks = [(file.size, "" if file.size in unclear else file.version) for file in files]
+    often = Counter(looks)
+    seen = np.where(
+        [bool(version) for _, version in looks],
+        ledger.versions_known(sizes, versions),
+        ledger.sizes_known(sizes),
+    )
     return [
         number
         for number, file in enumerate(files)
         if not file.failure
         and (
-            is_archive(file.name) or is_large(file) or (file.size and (often[file.size] > 1 or seen[number]))
+            is_archive(file.name)
+            or is_large(file)
+            or (file.size and (often[looks[number]] > 1 or seen[number]))
         )
     ]
 

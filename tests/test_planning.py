@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from al3spark import planning
 from al3spark.al3.archives import Limits
 from al3spark.al3.building import squeeze, transcode
 from al3spark.planning import Selection, Skipped, drop_known, drop_young, identify_inputs, list_inputs
@@ -152,6 +153,17 @@ def test_files_of_a_size_that_is_unique_are_not_read_before_the_parse(
 ) -> None:
     put(tmp_path, {"a": b"1", "b": b"22", "c": b"", "d": b""})
     assert [file.file_id for file in chosen(spark, tmp_path, no_ledger()).files] == ["", "", "", ""]
+
+
+def test_objects_with_unlike_digests_are_not_read_before_the_parse() -> None:
+    def suspects(*listed: tuple[int, str]) -> list[int]:
+        files = [InputFile(str(n), str(n), size, size, tag) for n, (size, tag) in enumerate(listed)]
+        return planning._choose_suspects(files, no_ledger())
+
+    one, two, in_parts = "a" * 32, "b" * 32, f"{'c' * 32}-3"
+    assert suspects((5, one), (5, two), (6, one)) == []
+    assert suspects((5, one), (5, two), (5, one)) == [0, 2]
+    assert suspects((5, one), (5, in_parts), (6, in_parts), (7, "1767-7"), (7, "1767-8")) == [0, 1, 3, 4]
 
 
 @pytest.mark.spark

@@ -88,6 +88,10 @@ class Ledger:
         first, after = (np.searchsorted(self._sizes, sizes, side) for side in ("left", "right"))
         return first < after
 
+    def versions_known(self, sizes: Integers, versions: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Whether a file of each size and version was dealt with, under any path."""
+        return np.isin(digest_versions(sizes.tolist(), versions), self._versions)
+
     def path_of(self, file_id: str) -> str | None:
         """The path under which a content that is there was ingested, None if it is not there."""
         return self.paths_of([file_id])[0]

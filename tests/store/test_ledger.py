@@ -94,6 +94,17 @@ def test_only_sizes_of_what_succeeded_are_known(place: Place) -> None:
     ]
 
 
+def test_versions_are_known_with_their_sizes(place: Place) -> None:
+    write(
+        place,
+        "1",
+        row("/in/a", file_id=A, size=5, version="v1"),
+        row("/in/b", "failed", size=7, version="v2"),
+    )
+    known = load_ledger(place).versions_known(np.array([5, 5, 7, 6]), ["v1", "v2", "v2", "v1"])
+    assert known.tolist() == [True, False, True, False]
+
+
 def test_content_is_found_under_the_path_that_came_first(place: Place) -> None:
     write(place, "1", row("/in/later", day=5, file_id=A), row("/in/b", day=2, file_id=B))
     write(place, "2", row("/in/first", day=3, file_id=A), row("/in/c", "failed", day=1, file_id=C))
