@@ -1,4 +1,5 @@
 from dataclasses import astuple
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from al3spark.al3.building import squeeze, transcode
-from al3spark.al3.squeeze import Expander, Form, FormScan, detect_form
+from al3spark.al3.squeeze import Expander, Form, FormScan, RangeScan, detect_form
 from tests.al3.samples import cut, expand_plainly
 
 PLAIN, TRANSCODED = Form(), Form(transcoded=True)
@@ -281,3 +282,28 @@ def test_map_forgets_what_lies_before_an_offset() -> None:
     expander = expand([b"\xfa05 " * 100], PLAIN)[1]
     assert len(expander.offsets.start) == 101
     assert len(expander.offsets.since(500).start) <= 2
+
+
+def scan_ranges(data: bytes, edges: list[int], window: int) -> tuple[int, int, int]:
+    """What the ranges of a file, cut at the edges, add up to."""
+    found = []
+    for start, stop in pairwise([0, *edges, len(data)]):
+        ranged = RangeScan(stop - start, start == 0)
+        for at in range(start, min(stop + 40, len(data)), window):
+            ranged.feed(data[at : min(at + window, stop + 40)])
+        ranged.feed(b"", final=True)
+        found.append(ranged)
+    return tuple(sum(getattr(each, name) for each in found) for name in ("characters", "strays", "escapes"))
+
+
+@pytest.mark.parametrize("data", [MIXED, b"\xef\xbb\xbf" + MIXED, b"plain " * 9 + MIXED[:7], b"plain"])
+@pytest.mark.parametrize("window", [1, 5, 1000])
+def test_ranges_add_up_to_what_is_known_of_the_whole(data: bytes, window: int) -> None:
+    whole = FormScan()
+    whole.feed(data)
+    whole.feed(b"", final=True)
+    squeezed = expand([data], PLAIN)[1].coded_bytes > 0
+    for edge in range(3, len(data)):
+        characters, strays, escapes = scan_ranges(data, [edge], window)
+        assert (characters, strays) == (whole.characters, whole.strays), edge
+        assert bool(escapes) == squeezed, edge

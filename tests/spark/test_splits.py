@@ -1,7 +1,12 @@
+"""Files to splits, splits to chunks, and large files into their parts."""
+
 import pickle
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
+from al3spark.al3.trails import Part, Trail
 from al3spark.spark.splits import (
     InputFile,
     SealedSplits,
@@ -9,6 +14,7 @@ from al3spark.spark.splits import (
     choose_split_bytes,
     cut_chunks,
     pack_splits,
+    whole_files,
 )
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -22,6 +28,14 @@ def files(*sizes: int) -> tuple[InputFile, ...]:
 
 def sizes(splits: tuple[Split, ...]) -> list[list[int]]:
     return [[file.size for file in split.files] for split in splits]
+
+
+def cut_file(size: int, *offsets: int) -> InputFile:
+    """A file that is cut at some offsets."""
+    (file,) = files(size)
+    bounds = [0, *offsets, size]
+    parts = [Part(start, stop, size) for start, stop in pairwise(bounds)]
+    return replace(file, path="/in/cut", parts=tuple(parts))
 
 
 def splits(*sizes: int) -> tuple[Split, ...]:
@@ -100,3 +114,40 @@ def test_sealed_splits_are_small_and_opened_one_by_one() -> None:
     assert len(sent) < 5_000_000
     sealed = pickle.loads(sent)
     assert [sealed.open(number) for number in (0, 7, len(splits) - 1)] == [splits[0], splits[7], splits[-1]]
+
+
+def test_parts_of_a_file_are_packed_like_files() -> None:
+    packed = pack_splits((*files(10), cut_file(5 * MIB, 2 * MIB, 2 * MIB + 9), *files(10)), MIB)
+    assert sizes(packed) == [[10], [2 * MIB], [9], [3 * MIB - 9], [10]]
+    assert [file.part and file.part.start for split in packed for file in split.files] == [
+        None,
+        0,
+        2 * MIB,
+        2 * MIB + 9,
+        None,
+    ]
+
+
+def test_a_file_that_failed_is_not_cut() -> None:
+    failed = replace(cut_file(5 * MIB, 2 * MIB), failure=("FILE_UNREADABLE", "no", False))
+    assert sizes(pack_splits((failed,), MIB)) == [[5 * MIB]]
+
+
+def test_a_chunk_holds_all_of_a_file() -> None:
+    packed = pack_splits((*files(MIB), cut_file(6 * MIB, 2 * MIB, 4 * MIB), *files(MIB)), MIB)
+    assert [sizes(chunk) for chunk in cut_chunks(packed, 4 * MIB)] == [
+        [[MIB], [2 * MIB], [2 * MIB], [2 * MIB]],
+        [[MIB]],
+    ]
+
+
+def test_a_file_that_is_cut_counts_once() -> None:
+    given = (*files(10, 20), cut_file(5 * MIB, 2 * MIB, 4 * MIB))
+    assert whole_files(pack_splits(given, MIB)) == (*given[:2], replace(given[2], parts=()))
+
+
+def test_parts_know_what_went_before() -> None:
+    trail = Trail(message=0, start=0, records=7, size=900, met=((b"1MHG", 0, 161, 1),))
+    (file,) = files(100)
+    pieces = replace(file, parts=(Part(0, 60, 100), Part(60, 100, 100, trail))).pieces
+    assert [(piece.size, piece.part and piece.part.before.records) for piece in pieces] == [(60, 0), (40, 7)]
