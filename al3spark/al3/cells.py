@@ -32,7 +32,7 @@ class Cells:
 
     def columns(self) -> Bytes:
         """Give the same bytes as uint8[w, n]."""
-        return np.ascontiguousarray(self.rows.T)
+        return self.rows.T.copy()
 
     def part(self, start: int, end: int) -> "Cells":
         """Give some columns of the element."""

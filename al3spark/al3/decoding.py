@@ -66,22 +66,23 @@ def decode_group(layout: Layout, matrix: Matrix, pivot: int = DEFAULT_PIVOT) -> 
     return DecodedGroup(tuple(array for arrays in per_element for array in arrays), tuple(invalid))
 
 
-def read_integers(columns: Bytes) -> tuple[Ints, Mask]:
+def read_integers(columns: Bytes, null: Mask) -> tuple[Ints, Mask]:
     """Read unsigned digits; blanks may stand around them.
 
-    Shapes: `columns` uint8[w, n]; gives int64[n], and whether each row fits.
+    Shapes: `columns` uint8[w, n]; `null` bool[n], what need not be read; gives int64[n], and whether each row
+    fits.
     """
     values, fits = _read_digits(columns)
-    if not fits.all():
-        ragged = np.flatnonzero(~fits)
+    ragged = np.flatnonzero(~(fits | null))
+    if len(ragged):
         values[ragged], fits[ragged] = _read_padded(columns[:, ragged])
     return values, fits
 
 
 def _read_numbers(columns: Bytes) -> tuple[Ints, Mask, Mask]:
     """Read unsigned digits: int64[n], whether each row is null, whether it does not fit."""
-    values, fits = read_integers(columns)
     null = _is_null(columns)
+    values, fits = read_integers(columns, null)
     return values, null, ~fits & ~null
 
 
@@ -141,7 +142,7 @@ def _decode_decimal(cells: Cells, element: Element, pivot: int) -> Decoded:
 def _decode_amount(cells: Cells, element: Element, pivot: int) -> Decoded:
     columns = cells.columns()
     null, sign = _is_null(columns), columns[-1]
-    values, fits = read_integers(columns[:-1])
+    values, fits = read_integers(columns[:-1], null)
     fits &= (sign == ord("+")) | (sign == ord("-")) | (sign == BLANK)
     values = np.where(sign == ord("-"), -values, values)
     return Decoded((_decimals(values, element.scale, null | ~fits),), ~fits & ~null)
@@ -199,7 +200,7 @@ def _decode_timestamp(cells: Cells, element: Element, pivot: int) -> Decoded:
     year = date // 10000 if split == 8 else _century(date // 10000, pivot)
     days, real = _civil_days(year, date // 100 % 100, date % 100)
     null = _is_null(columns) | (columns == ord("0")).all(axis=0)
-    time = columns[split:].copy()
+    time = columns[split:]
     time[4:][time[4:] == BLANK] = ord("0")
     clock, clock_fits = _read_digits(time)
     hour, minute, second, tenth = clock // 100000, clock // 1000 % 100, clock // 10 % 100, clock % 10

@@ -15,6 +15,7 @@ from al3spark.al3.framing import TRANSACTION_HEADER, Frames
 Ints = npt.NDArray[np.int64]
 
 _TRANSACTION = re.compile(re.escape(TRANSACTION_HEADER) + rb"[0-9]{3}")
+_FIRST_PAIR, _MIDDLE_PAIR = np.frombuffer(TRANSACTION_HEADER[:2] + TRANSACTION_HEADER[1:3], "<u2")
 
 
 def find_hidden(frames: Frames, groups: Ints, is_known: Callable[[bytes], bool]) -> Ints:
@@ -22,7 +23,7 @@ def find_hidden(frames: Frames, groups: Ints, is_known: Callable[[bytes], bool])
 
     Shape: `groups` int64[n], the designators of the frames' records as little-endian numbers.
     """
-    places = np.array([found.start() for found in _TRANSACTION.finditer(frames.data)], np.int64)
+    places = _find_transactions(frames.data)
     places = places[places < int(frames.starts[-1] + frames.lengths[-1])]
     holders = np.searchsorted(frames.starts, places, side="right") - 1
     inside = (holders >= 0) & (frames.starts[holders] != places)
@@ -35,3 +36,11 @@ def find_hidden(frames: Frames, groups: Ints, is_known: Callable[[bytes], bool])
 
 def _is_near(code: bytes) -> bool:
     return [mine == due for mine, due in zip(code, TRANSACTION_HEADER, strict=True)].count(False) == 1
+
+
+def _find_transactions(data: bytes) -> Ints:
+    """Find what reads like the head of a 2TRG, by pairs of bytes: twice as fast as byte by byte."""
+    pairs = np.frombuffer(data, "<u2", len(data) // 2)
+    found = np.flatnonzero((pairs == _FIRST_PAIR) | (pairs == _MIDDLE_PAIR))
+    places = 2 * found - (pairs[found] == _MIDDLE_PAIR)
+    return np.array([at for at in places.tolist() if at >= 0 and _TRANSACTION.match(data, at)], np.int64)

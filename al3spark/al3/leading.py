@@ -41,11 +41,10 @@ def decode_leading(keys: Keys, matrix: Matrix, header_length: int, file_ids: pa.
         if cells is None:
             return pa.nulls(len(matrix.rows), pa.int32())
         columns = cells.columns()
-        values, fits = read_integers(columns)
-        if not fits.all():
-            bad = ~fits & (columns != BLANK).any(axis=0)
-            if bad.any():
-                invalid.append((name, start, bad))
+        blank = (columns == BLANK).all(axis=0)
+        values, fits = read_integers(columns, blank)
+        if (bad := ~(fits | blank)).any():
+            invalid.append((name, start, bad))
         return numbers(values.astype(np.int32), pa.int32(), ~fits)
 
     arrays = (

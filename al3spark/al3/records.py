@@ -70,8 +70,9 @@ def cut_headers(window: Window, positions: Ints, sizes: Ints) -> Bytes:
     Blank is what a control group does not have, and a field that the end of the file cuts.
     """
     headers = window.matrix(positions, HEADER)
-    whole = _FIELD_ENDS[np.searchsorted(_FIELD_ENDS, np.minimum(sizes, HEADER), side="right") - 1]
-    blank_tails(headers, whole)
+    if int(sizes.min()) < HEADER:
+        whole = _FIELD_ENDS[np.searchsorted(_FIELD_ENDS, np.minimum(sizes, HEADER), side="right") - 1]
+        blank_tails(headers, whole)
     headers[(headers[:, 0] >= ord("0")) & (headers[:, 0] < ord("5")), 10:] = BLANK
     return headers
 

@@ -7,6 +7,7 @@ pass through uncopied. Whether a file was transcoded is a fact about the whole f
 seen it before `Expander` starts. Source: FORMAT.md, Compression and Character set. Raises nothing.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,17 +188,22 @@ class Expander:
         if not self._held and window.isascii():
             self.literal_bytes += len(window)
             return [window] if window else []
-        high = int(np.count_nonzero(np.frombuffer(window, np.uint8) >= 0x80))
-        size = _PIECE if len(window) + high * _MOST_FILLS > _MOST_EXPANDED else len(window) + 1
-        pieces = []
-        for at in range(0, max(len(window), 1), size):
-            last = final and at + size >= len(window)
-            pieces.append(self._expand(self._held + window[at : at + size], last))
+        data = self._held + window
+        high = np.flatnonzero(np.frombuffer(data, np.uint8) >= 0x80)
+        if len(data) + len(high) * _MOST_FILLS <= _MOST_EXPANDED:
+            pieces = [self._expand(data, high, final)]
+        else:
+            pieces = list(self._expand_pieces(window, final))
         return [piece for piece in pieces if piece]
 
-    def _expand(self, data: bytes, final: bool) -> bytes:
+    def _expand_pieces(self, window: bytes, final: bool) -> Iterator[bytes]:
+        for at in range(0, len(window), _PIECE):
+            data = self._held + window[at : at + _PIECE]
+            high = np.flatnonzero(np.frombuffer(data, np.uint8) >= 0x80)
+            yield self._expand(data, high, final and at + _PIECE >= len(window))
+
+    def _expand(self, data: bytes, high: Ints, final: bool) -> bytes:
         codes = np.frombuffer(data, np.uint8)
-        high = np.flatnonzero(codes >= 0x80)
         starts, lengths, counts, fills = _sequences(codes, high, self.form)
         cut = len(data) if final else _safe_cut(len(data), _LONGEST, high, starts, lengths)
         self._held = data[cut:]
