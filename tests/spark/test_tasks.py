@@ -1,5 +1,6 @@
 """What runs inside tasks, called as a task would call it; without Spark."""
 
+import gc
 import json
 import pickle
 import traceback
@@ -216,3 +217,12 @@ def test_an_error_of_ours_leaves_a_task_without_its_way() -> None:
     assert told[-1] == "al3spark.errors.StoreError: s3://bucket/key: denied\n"
     assert len("".join(told)) < 1000
     assert raised.value.retryable
+
+
+def test_a_worker_has_its_modules_looked_at_for_garbage_once_only() -> None:
+    gc.unfreeze()
+    try:
+        assert list(tell_briefly(lambda batches: batches)(iter(()))) == []
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
