@@ -80,7 +80,7 @@ class BatchRun:
 @contextmanager
 def warm_session(folder: Path) -> Iterator[SparkSession]:
     """A session that has run a small batch already."""
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     with open_session() as spark:
         source = folder / "warm"
         write_corpus(source, _WARM_BYTES, _WARM_BYTES // 4)

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -172,6 +173,34 @@ def test_limit_tells_each_part(tmp_path: Path) -> None:
     figures = run_command("limit", tmp_path, "--mib", "1", "--file-kib", "200", "--runs", "1")
     assert figures["mb_per_s"].keys() == {*importlib.import_module("bench_limit").PARTS, "parse alone"}
     assert [len(rates) for rates in figures["mb_per_s"].values()] == [1] * 7
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "scripts/bench",
+        "limit",
+        "--mib",
+        "16",
+        "--runs",
+        "99",
+        "--dir",
+        str(tmp_path),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.stdout
+        run.stdout.readline()  # it has begun
+        assert list(tmp_path.iterdir()) != []
+        run.send_signal(number)
+        _, told = run.communicate()
+    assert told.decode().endswith("bench: interrupted\n")
+    assert run.returncode == 1
     assert list(tmp_path.iterdir()) == []
 
 
