@@ -113,7 +113,7 @@ def profile(data: bytes, dictionary: Dictionary) -> dict[str, float]:
         (gathering.Gatherer, "add_unmapped", "gather"),
         (gathering.Gatherer, "flush", "gather"),
         (gathering.Gatherer, "_leading", "leading columns"),
-        (gathering, "decode_group", "decode: nulls, transpose"),
+        (gathering, "decode_group", "decode: blanks, the rest"),
     )
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in stages]
     decoders = dict(decoding.DECODERS)
