@@ -125,7 +125,7 @@ class Options:
     century_pivot: int = field(
         default=50, metadata=about("Two-digit years above it are 19yy, others 20yy.", Range(0, 99))
     )
-    split_mib: int = field(default=32, metadata=about("How much input one task gets at most.", Range(1, 128)))
+    split_mib: int = field(default=64, metadata=about("How much input one task gets at most.", Range(1, 128)))
     chunk_mib: int | None = field(
         default=None,
         metadata=about(

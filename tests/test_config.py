@@ -12,7 +12,7 @@ def test_a_request_has_defaults_for_all_options() -> None:
     assert options == Options(
         dictionaries=(),
         century_pivot=50,
-        split_mib=32,
+        split_mib=64,
         chunk_mib=None,
         window_kib=4096,
         ingest_date=None,

@@ -108,7 +108,7 @@ class _TableFile:
         self._rows[split_id] += rows
         self._sums[split_id] += sum_bytes(payload)
         self._waiting.append(batch)
-        self._waiting_bytes += len(payload)
+        self._waiting_bytes += batch.nbytes
         if self._waiting_bytes >= ROW_GROUP_BYTES:
             self._write()
 

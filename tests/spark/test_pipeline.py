@@ -291,14 +291,14 @@ def big_blocks(*_: object) -> Task:
     schema = table_schemas(DICTIONARY.layouts)[UNMAPPED_TABLE]
 
     def emit(ids: Batches) -> Batches:
-        raw = pa.array([bytes(KIB)] * rows, pa.binary())
+        raw = pa.array([os.urandom(KIB) for _ in range(rows)], pa.binary())
         numbers = pa.array(range(rows), pa.int64())
         columns = {"file_id": pa.array(["f"] * rows), "record_offset": numbers, "raw": raw}
         columns["record_length"] = numbers.cast(pa.int32())
         batch = pa.RecordBatch.from_arrays(
             [columns.get(field.name, pa.nulls(rows, field.type)) for field in schema], schema=schema
         )
-        added = tasks.sum_bytes(batch.serialize())
+        added = tasks.sum_bytes(pa.py_buffer(tasks.serialize(batch)))
         for _ in ids:
             for number in range(BLOCKS):
                 yield tasks._as_row(0, number, Block(UNMAPPED_TABLE, batch))
