@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -180,11 +181,15 @@ def serialize(batch: pa.RecordBatch) -> bytes:
     """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=_COMPRESSED) as stream:
-        stream.write_batch(batch.slice(0, 0))  # the schema comes before it
-        start = sink.tell()
         stream.write_batch(batch)
         end = sink.tell()
-    return bytes(memoryview(sink.getvalue())[start:end])
+    return bytes(memoryview(sink.getvalue())[_schema_bytes(batch.schema) : end])
+
+
+@lru_cache(maxsize=512)
+def _schema_bytes(schema: pa.Schema) -> int:
+    """Length of what a stream begins with."""
+    return len(schema.serialize())
 
 
 def tell_briefly(task: Task) -> Task:
