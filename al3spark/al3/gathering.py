@@ -18,6 +18,7 @@ from al3spark.al3.decoding import DEFAULT_PIVOT, decode_group
 from al3spark.al3.dictionary import KINDS, Dictionary, Element, Layout
 from al3spark.al3.faults import FaultLog, Faults, shape
 from al3spark.al3.leading import decode_leading
+from al3spark.al3.memory import keep_freed_memory
 from al3spark.al3.records import HEADER, Keys, Window, blank_tails, cut_headers, join_keys
 from al3spark.al3.squeeze import OffsetMap
 from al3spark.al3.tables import UNMAPPED_SCHEMA, UNMAPPED_TABLE, layout_schema
@@ -29,7 +30,7 @@ Mask = npt.NDArray[np.bool_]
 
 BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
-_PENDING_BYTES = 64 << 20
+_PENDING_BYTES = 48 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class _Pending:
 class Gatherer:
     """Gather records of any number of files; `file_ids` names the files by their number.
 
-    Faults of values go to `faults`. Memory: about 64 MiB of waiting records, whatever the input.
+    Faults of values go to `faults`. Memory: about 48 MiB of waiting records, whatever the input.
     """
 
     dictionary: Dictionary
@@ -76,7 +77,7 @@ class Gatherer:
     _scratch: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def __post_init__(self) -> None:
-        _keep_freed_memory()
+        keep_freed_memory()
         self._pending = {layout.group.encode(): _prepare(layout) for layout in self.dictionary.layouts}
 
     def describes(self, group: bytes) -> bool:
@@ -267,12 +268,3 @@ def _prepare(layout: Layout) -> _Pending:
 def _count_files(keys: Keys) -> tuple[tuple[int, int], ...]:
     files, counts = np.unique(keys.files, return_counts=True)
     return tuple(zip(files.tolist(), counts.tolist(), strict=True))
-
-
-def _keep_freed_memory() -> None:
-    """Make glibc keep what is freed for the next window; a page fault costs as much as parsing 200 bytes.
-
-    Memory up to the size of the largest block ever given back is kept (mallopt(3), M_MMAP_THRESHOLD, at most
-    32 MiB); this block is never touched, so it costs nothing. Elsewhere it does nothing.
-    """
-    np.empty(31 << 20, np.uint8)

@@ -111,8 +111,6 @@ class RangeScan:
         cut = min(len(data) if final else max(len(data) - _LONGEST + 1, 0), self.room)
         self.room -= cut
         self._held = data[cut:]
-        if data.isascii():
-            return
         codes = np.frombuffer(data, np.uint8)
         high = np.flatnonzero(codes >= 0x80)
         starts, lengths, _ = _characters(codes, high)

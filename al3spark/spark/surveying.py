@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from al3spark.al3.cutting import Standing, Survey, Surveyor, Walk
+from al3spark.al3.memory import keep_freed_memory
 from al3spark.al3.squeeze import RangeScan
 from al3spark.al3.trails import LOOKAHEAD
 from al3spark.errors import StoreError
@@ -65,6 +66,7 @@ def make_survey(task: ParseTask, ranges: tuple[Range, ...]) -> Task:
     )
 
     def survey(ids: Batches) -> Batches:
+        keep_freed_memory()
         for batch in ids:
             for number in batch.column(0).to_pylist():
                 found = _read(task, surveyor, pickle.loads(zlib.decompress(sealed[number])))
