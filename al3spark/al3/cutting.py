@@ -1,30 +1,27 @@
-"""Find where a large file can be cut into parts, looking at its ranges side by side.
+"""Walk through the records of a range of a large file, from wherever the range can be entered.
 
-In: the bytes of each range of one file, which is not squeezed. Out: a `Survey` of each; of all of them in
-order, the parts of the file. Promises: a cut is where the parse of the whole file finds a 1MHG or 2TRG,
-whatever a remark contains, and says what that parse knows there. A range is entered where the last record
-before it ends, which only its neighbour knows: so it is walked from every offset that can be such an end, and
-the driver picks the walk that happens. A walk that meets bytes that are no record depends on what came
-before, and counts only if that was known; where it was not, `Composition.lacking` says what must be walked
-again.
+In: the bytes of one range of a file that is not squeezed. Out: a `Survey`, of which `composing` makes cuts.
+Promises: a walk takes the records that the parse of the whole file takes, if it begins where that comes by. A
+range is entered where the last record before it ends, which only its neighbour knows: so it is walked from
+every offset that can be such an end. A walk that meets bytes that are no record depends on what came before
+it, and counts only if that is known.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from al3spark.al3.composing import Standing, Survey, Walk
 from al3spark.al3.dictionary.layouts import LONGEST_RECORD
 from al3spark.al3.framing import Framer, Frames, looks_like_record, separators_end
 from al3spark.al3.hidden import find_hidden
 from al3spark.al3.trails import (
-    BEGINNING,
     LOOKAHEAD,
     MHG,
     TRG,
     UNCERTAIN,
-    Part,
     Trail,
     make_trail,
     trailer_counts_groups,
@@ -35,52 +32,6 @@ Ints = npt.NDArray[np.int64]
 _ENTRIES = LONGEST_RECORD + 1  # a range begins at most inside the longest record
 _HEAD = 64 << 10  # after so many bytes walks from different entries have met or failed
 _MOST_WALKS = 4  # from different places behind the head, in a range
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a walk stands between two ranges.
-
-    `offset`: of the next byte; `lost_at`: where an open unreadable span began, or -1; `opened`: a record was
-    found; `trail`: from the beginning of the file.
-    """
-
-    offset: int = 0
-    lost_at: int = -1
-    opened: bool = False
-    trail: Trail = BEGINNING
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """A walk through a range: cuts with the trail from the one before, and how it left the range."""
-
-    offset: int
-    cuts: tuple[tuple[int, Trail], ...]
-    trail: Trail
-    lost_at: int = -1
-    opened: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """The walks through one range, by the offset of their first record.
-
-    `entries`: for each of the first offsets of the range, counted from `start`, the offset of the record that
-    is first if one ends there.
-    """
-
-    start: int
-    stop: int
-    walks: dict[int, Walk]
-    entries: tuple[int, ...] = ()
-
-    def find(self, standing: Standing) -> Walk | None:
-        """Give the walk that goes on where another one stands, if there is one."""
-        if standing.lost_at >= 0 or not standing.opened:
-            return None
-        at = standing.offset - self.start
-        return self.walks.get(self.entries[at]) if 0 <= at < len(self.entries) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,65 +186,6 @@ class _Walker:
                 return
             self.due = (int(starts[places[at]]) // self.grid + 1) * self.grid
             yield int(places[at])
-
-
-@dataclass(slots=True)
-class Composition:
-    """Put the surveys of one file together, in order."""
-
-    file_size: int
-    surveys: Sequence[Survey]
-    standing: Standing = Standing()
-    cuts: list[tuple[int, Trail]] = field(default_factory=list)  # with trails from the beginning of the file
-    _next: int = 0
-    _rounds: int = 0
-
-    def __post_init__(self) -> None:
-        self._go_on()
-
-    @property
-    def lacking(self) -> tuple[Standing, int] | None:
-        """What must be walked before it can go on: from where, and to which offset. Each time it is more."""
-        if self._next == len(self.surveys):
-            return None
-        last = min(self._next + (1 << self._rounds), len(self.surveys)) - 1
-        return self.standing, self.surveys[last].stop
-
-    def add(self, walk: Walk) -> None:
-        """Take up the walk that was lacking, and go on."""
-        self._take(walk)
-        self._rounds += 1
-        self._go_on()
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The parts of the file; none if it is not cut."""
-        if not self.cuts:
-            return ()
-        begins = [(0, BEGINNING), *self.cuts]
-        stops = [*(offset for offset, _ in self.cuts), self.file_size]
-        return tuple(
-            Part(start, stop, self.file_size, trail)
-            for (start, trail), stop in zip(begins, stops, strict=True)
-        )
-
-    def _go_on(self) -> None:
-        while self._next < len(self.surveys):
-            survey = self.surveys[self._next]
-            walk = survey.walks[0] if survey.start == 0 else survey.find(self.standing)
-            if self.standing.offset < survey.stop:
-                if walk is None:
-                    return
-                self._take(walk)
-            self._next += 1
-
-    def _take(self, walk: Walk) -> None:
-        trail = self.standing.trail
-        for offset, since in walk.cuts:
-            trail = trail.then(since)
-            if trail.met:  # else there is no record before it
-                self.cuts.append((offset, trail))
-        self.standing = Standing(walk.offset, walk.lost_at, walk.opened, trail.then(walk.trail))
 
 
 def _take_head(windows: Iterator[bytes], size: int) -> tuple[bytes, bool]:

@@ -21,6 +21,7 @@ from al3spark.al3.leading import decode_leading
 from al3spark.al3.memory import keep_freed_memory
 from al3spark.al3.records import HEADER, Keys, Window, blank_tails, cut_headers, join_keys
 from al3spark.al3.squeeze import OffsetMap
+from al3spark.al3.stretches import Stretch, by_group, join_stretches
 from al3spark.al3.tables import UNMAPPED_SCHEMA, UNMAPPED_TABLE, layout_schema
 from al3spark.al3.tails import Tails, cut_tails, join_tails
 
@@ -31,6 +32,7 @@ Mask = npt.NDArray[np.bool_]
 BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
 _PENDING_BYTES = 48 << 20
+_STRETCH_BYTES = 1 << 20  # windows of small files are put together until they are so large
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Gatherer:
     _unmapped: list[tuple[Keys, Bytes, list[bytes]]] = field(default_factory=list)
     _unmapped_bytes: int = 0
     _pending_bytes: int = 0
+    _stretches: list[Stretch] = field(default_factory=list)
+    _stretch_bytes: int = 0
     _scratch: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def __post_init__(self) -> None:
@@ -90,6 +94,13 @@ class Gatherer:
             self._maps.append(offsets)
             self._map_bytes += 4 * offsets.start.nbytes
         return len(self._maps) - 1
+
+    def take(self, stretch: Stretch) -> Iterator[Block]:
+        """Take up the records of a window; give out what is ripe."""
+        self._stretches.append(stretch)
+        self._stretch_bytes += len(stretch.window.data)
+        if self._stretch_bytes >= _STRETCH_BYTES:
+            yield from self._deal()
 
     def add(
         self, group: bytes, window: Window, positions: Ints, contents: Ints, keys: Keys
@@ -130,11 +141,28 @@ class Gatherer:
 
     def flush(self) -> Iterator[Block]:
         """Give out everything that waits."""
+        yield from self._deal()
         for pending in self._pending.values():
             yield from self._ripe(pending, 1)
         yield from self._flush_unmapped()
         self._maps.clear()
         self._map_bytes = 0
+
+    def _deal(self) -> Iterator[Block]:
+        """Hand the records that were taken up to their groups."""
+        if not self._stretches:
+            return
+        stretch = join_stretches(self._stretches)
+        self._stretches, self._stretch_bytes = [], 0
+        groups, order, ends = by_group(stretch.groups)
+        for group, begin, end in zip(groups, [0, *ends], ends, strict=False):
+            at = order[begin:end]
+            code = group.to_bytes(4, "little")
+            window, positions, keys = stretch.window, stretch.positions[at], stretch.keys[at]
+            if self.describes(code):
+                yield from self.add(code, window, positions, stretch.contents[at], keys)
+            else:
+                yield from self.add_unmapped(window, positions, stretch.sizes[at], keys)
 
     def _ripe(self, pending: _Pending, least: int) -> Iterator[Block]:
         if pending.rows < least:

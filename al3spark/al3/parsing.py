@@ -24,6 +24,7 @@ from al3spark.al3.hidden import find_hidden
 from al3spark.al3.hierarchy import Headers, Linker
 from al3spark.al3.records import PADDING, Ints, Keys, Window, cut_headers
 from al3spark.al3.squeeze import Expander, Form, OffsetMap
+from al3spark.al3.stretches import CUT_OFF, Stretch
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals
 from al3spark.al3.trails import Part
@@ -197,27 +198,24 @@ class _FileParser:
             np.full(len(starts), self.gatherer.add_map(offsets)),
         )
         contents = _content_sizes(window, frames.starts, sizes, headers.is_data)
-        whole = len(starts) - int(frames.truncated)
-        groups, order, ends = _by_group(headers.groups[:whole])
-        for group, begin, end in zip(groups, [0, *ends], ends, strict=False):
-            at = order[begin:end]
-            code = group.to_bytes(4, "little")
-            if self.gatherer.describes(code):
-                yield from self.gatherer.add(code, window, frames.starts[at], contents[at], keys[at])
-            else:
-                self._note_unmapped(code, keys[at])
-                yield from self.gatherer.add_unmapped(window, frames.starts[at], sizes[at], keys[at])
+        groups = headers.groups
         if frames.truncated:
             self._report_truncated(frames, headers)
-            last = slice(whole, None)
-            yield from self.gatherer.add_unmapped(window, frames.starts[last], sizes[last], keys[last])
+            groups = np.append(groups[:-1], CUT_OFF)
+        self._note_unmapped(groups, keys)
+        yield from self.gatherer.take(Stretch(window, frames.starts, sizes, contents, groups, keys))
 
     def _is_known(self, code: bytes) -> bool:
         return code in self.framer.known or self.gatherer.describes(code)
 
-    def _note_unmapped(self, code: bytes, keys: Keys) -> None:
-        first, length, count = self._unmapped.get(code, (int(keys.offsets[0]), int(keys.lengths[0]), 0))
-        self._unmapped[code] = first, length, count + len(keys.offsets)
+    def _note_unmapped(self, groups: Ints, keys: Keys) -> None:
+        met, firsts, counts = np.unique(groups, return_index=True, return_counts=True)
+        for group, first, count in zip(met.tolist(), firsts.tolist(), counts.tolist(), strict=True):
+            code = group.to_bytes(4, "little")
+            if group != CUT_OFF and not self.gatherer.describes(code):
+                place = int(keys.offsets[first]), int(keys.lengths[first]), 0
+                offset, length, before = self._unmapped.get(code, place)
+                self._unmapped[code] = offset, length, before + count
 
     def _report_truncated(self, frames: Frames, headers: Headers) -> None:
         missing = int(frames.lengths[-1]) - (len(frames.data) - int(frames.starts[-1]))
@@ -291,11 +289,3 @@ def _content_sizes(window: Window, positions: Ints, sizes: Ints, is_data: npt.ND
     ends_line = (last == 10) | (last == 13)
     trimmed = sizes - ends_line - (ends_line & (before == 13))
     return np.asarray(np.maximum(trimmed, np.where(is_data, 30, 10)))
-
-
-def _by_group(groups: Ints) -> tuple[list[int], Ints, list[int]]:
-    """Sort records by group: the groups, the records in that order, and where each group ends in it."""
-    met = np.unique(groups)
-    which = np.searchsorted(met, groups)
-    order = np.argsort(which.astype(np.min_scalar_type(len(met))), kind="stable")  # short ones sort fast
-    return met.tolist(), order, np.cumsum(np.bincount(which)).tolist()

@@ -1,7 +1,7 @@
 """Identify files before they are parsed: the Spark jobs that give them ids, and large ones their parts.
 
 In: files of one source. Out: a `Fingerprint` of each file and each member of an archive. Promises: the id of
-a file does not depend on how it was read; parts are those of al3/cutting.py.
+a file does not depend on how it was read; parts are those of al3/composing.py.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from al3spark.al3.archives import is_archive
-from al3spark.al3.cutting import Composition
+from al3spark.al3.composing import Composition
 from al3spark.al3.trails import Part
 from al3spark.spark.fingerprints import FINGERPRINTS, make_fingerprint
 from al3spark.spark.jobs import collect, each_number

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from al3spark.al3.cutting import Standing, Survey, Surveyor, Walk
+from al3spark.al3.composing import Standing, Survey, Walk
+from al3spark.al3.cutting import Surveyor
 from al3spark.al3.memory import keep_freed_memory
 from al3spark.al3.squeeze import RangeScan
 from al3spark.al3.trails import LOOKAHEAD

@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from al3spark.al3.building import Record, Separator, build_file
-from al3spark.al3.cutting import Composition, Surveyor
+from al3spark.al3.composing import Composition
+from al3spark.al3.cutting import Surveyor
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.squeeze import Expander, Form, detect_form
 from al3spark.al3.totals import FileTotals
