@@ -73,8 +73,11 @@ class Composition:
 
     @property
     def lacking(self) -> tuple[Standing, int] | None:
-        """What must be walked before it can go on: from where, and to which offset. Each time it is more."""
-        if self._next == len(self.surveys):
+        """What must be walked before it can go on: from where, and to which offset. Each time it is more.
+
+        A file that does not begin with AL3 is left as it is: most likely there is none in it.
+        """
+        if self._next == len(self.surveys) or not self.standing.opened:
             return None
         last = min(self._next + (1 << self._rounds), len(self.surveys)) - 1
         return self.standing, self.surveys[last].stop

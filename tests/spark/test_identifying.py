@@ -71,7 +71,7 @@ DAMAGED = {
     "not": LARGE,
     "once": LARGE[:ONCE] + b"####" + LARGE[ONCE + 4 :],
     "often": LARGE.replace(b"9BIS177", b"9BIS~~~"),
-    "at the beginning": b"~" * (RANGE + 10) + LARGE,
+    "at the beginning": b"~" * (RANGE // 2) + LARGE,
     "at the end": LARGE[:-700],
 }
 
@@ -87,6 +87,16 @@ def test_a_large_file_is_cut_into_parts_that_give_what_it_gives(
     assert print_.file_id == identify(data)
     assert len(data) // (8 * KIB) <= len(print_.parts) <= len(data) // (5 * KIB) + 1
     assert_same(data, print_.parts, parse(data))
+
+
+@pytest.mark.spark
+def test_a_large_file_that_does_not_begin_with_al3_is_not_cut(
+    session: SparkSession, tmp_path: Path, small_ranges: None
+) -> None:
+    data = b"~" * (RANGE + 10) + LARGE
+    put(tmp_path, {"a.al3": data})
+    (print_,) = found(session, tmp_path)
+    assert (print_.file_id, print_.parts) == (identify(data), ())
 
 
 @pytest.mark.spark
