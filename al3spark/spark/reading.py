@@ -26,7 +26,7 @@ WHOLE_BYTES = 32 << 20
 SEGMENT_BYTES = 64 << 20
 _BLOCK_BYTES = 4 << 20
 _AHEAD_FILES = 8
-_AHEAD_BYTES = 32 << 20
+_AHEAD_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)

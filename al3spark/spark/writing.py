@@ -58,6 +58,7 @@ def make_write(task: WriteTask) -> Task:
 
     def write(blocks: Batches) -> Batches:
         open_file: _TableFile | None = None
+        pa.default_memory_pool().release_unused()  # what a parse in this process kept for the next one
         try:
             for batch in blocks:
                 for table, split_id, rows, payload in zip(
