@@ -133,9 +133,9 @@ class _Walker:
         frames = self.framer.feed(window, final)
         is_clean = self.framer.lost_at < 0 and not len(frames.span_at) and not len(frames.bad_lengths)
         self.counts = self.certain or is_clean
-        if len(frames.starts):
+        if self.counts and len(frames.starts):
             self._take(frames)
-        elif len(frames.span_at):
+        elif self.counts and len(frames.span_at):
             self._trail = self._trail.then(Trail(message=UNCERTAIN))
 
     def end(self) -> Walk:

@@ -35,7 +35,7 @@ def find_hidden(frames: Frames, groups: Ints, is_known: Callable[[bytes], bool])
 
 
 def _is_near(code: bytes) -> bool:
-    return [mine == due for mine, due in zip(code, TRANSACTION_HEADER, strict=True)].count(False) == 1
+    return sum(mine != due for mine, due in zip(code, TRANSACTION_HEADER, strict=True)) == 1
 
 
 def _find_transactions(data: bytes) -> Ints:

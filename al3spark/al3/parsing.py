@@ -132,9 +132,9 @@ class _FileParser:
     _unmapped: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for code, *first in self.part.before.met if self.part else ():
+        for code, offset, length, count in self.part.before.met if self.part else ():
             if not self.gatherer.describes(code):
-                self._unmapped[code] = first[0], first[1], first[2]
+                self._unmapped[code] = offset, length, count
 
     def feed(self, window: bytes, final: bool = False) -> Iterator[Block]:
         """Parse the next window; `final` after the last one."""

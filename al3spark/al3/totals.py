@@ -65,4 +65,4 @@ class FileTotals:
         return "; ".join(f"{name}: {got} of {due}" for name, got, due in sums if got != due)
 
 
-_SUMS = tuple(each.name for each in fields(FileTotals) if each.type == "int" or each.type is int)
+_SUMS = tuple(each.name for each in fields(FileTotals) if each.type is int)

@@ -13,7 +13,7 @@ from al3spark.al3.archives import UnreadableError, is_archive, iter_members
 from al3spark.al3.squeeze import Form
 from al3spark.errors import StoreError
 from al3spark.spark.reading import Failure, as_failure, read_files, scan
-from al3spark.spark.splits import InputFile, SealedSplits, Split
+from al3spark.spark.splits import InputFile, Sealed, Split
 from al3spark.spark.tasks import Batches, ParseTask, Task
 from al3spark.store.retrying import Patience
 
@@ -42,7 +42,7 @@ def make_fingerprint(task: ParseTask, splits: tuple[Split, ...]) -> Task:
 
     Files are numbered over all splits.
     """
-    sealed = SealedSplits.seal(splits)
+    sealed = Sealed.seal(splits)
     starts = tuple(accumulate((len(split.files) for split in splits), initial=0))
 
     def fingerprint(ids: Batches) -> Batches:

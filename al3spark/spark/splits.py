@@ -9,8 +9,11 @@ import pickle
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from al3spark.al3.trails import Part
+
+Item = TypeVar("Item")
 
 _FILE_COST = 64 << 10  # opening a file costs about as much as reading this many bytes
 
@@ -60,8 +63,8 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedSplits:
-    """Splits as every task gets them all; it opens only the one that it works on.
+class Sealed(Generic[Item]):
+    """Splits, or what else tasks work on, as every task gets them all; it opens only its own.
 
     Sealed, 100,000 files are 2 to 4 MB, and take no time but their copy.
     """
@@ -69,14 +72,24 @@ class SealedSplits:
     sealed: tuple[bytes, ...]
 
     @classmethod
-    def seal(cls, splits: Iterable[Split]) -> "SealedSplits":
+    def seal(cls, items: Iterable[Item]) -> "Sealed[Item]":
         """Make each of them a few bytes."""
-        return cls(tuple(zlib.compress(pickle.dumps(split), 1) for split in splits))
+        return cls(tuple(seal(item) for item in items))
 
-    def open(self, number: int) -> Split:
+    def open(self, number: int) -> Item:
         """Give one of them, counted from 0."""
-        split: Split = pickle.loads(zlib.decompress(self.sealed[number]))
-        return split
+        item: Item = unseal(self.sealed[number])
+        return item
+
+
+def seal(item: object) -> bytes:
+    """Make something a few bytes, for the way between driver and task."""
+    return zlib.compress(pickle.dumps(item), 1)
+
+
+def unseal(sealed: bytes) -> Any:
+    """Give what was sealed."""
+    return pickle.loads(zlib.decompress(sealed))
 
 
 def pack_splits(files: Iterable[InputFile], split_bytes: int) -> tuple[Split, ...]:

@@ -5,8 +5,6 @@ Out: for each range a digest of its bytes, what it says of the file's form, and 
 """
 
 import hashlib
-import pickle
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +17,7 @@ from al3spark.al3.squeeze import RangeScan
 from al3spark.al3.trails import LOOKAHEAD
 from al3spark.errors import StoreError
 from al3spark.spark.reading import Failure, as_failure, stream
-from al3spark.spark.splits import InputFile
+from al3spark.spark.splits import InputFile, Sealed, seal, unseal
 from al3spark.spark.tasks import Batches, ParseTask, Task
 from al3spark.store.retrying import Patience
 
@@ -59,19 +57,16 @@ class RangeRead:
 
 def make_survey(task: ParseTask, ranges: tuple[Range, ...]) -> Task:
     """Make the function that reads ranges: their numbers to what was found in them."""
-    sealed = tuple(zlib.compress(pickle.dumps(each), 1) for each in ranges)
-    surveyor = Surveyor(
-        frozenset(group.encode("ascii") for group, _ in task.dictionary.titles),
-        frozenset(layout.group.encode("ascii") for layout in task.dictionary.layouts),
-        1,
-    )
+    sealed = Sealed.seal(ranges)
+    known = frozenset(group.encode("ascii") for group, _ in task.dictionary.titles)
+    described = frozenset(layout.group.encode("ascii") for layout in task.dictionary.layouts)
 
     def survey(ids: Batches) -> Batches:
         keep_freed_memory()
         for batch in ids:
             for number in batch.column(0).to_pylist():
-                found = _read(task, surveyor, pickle.loads(zlib.decompress(sealed[number])))
-                payload = zlib.compress(pickle.dumps(found), 1)
+                asked = sealed.open(number)
+                payload = seal(_read(task, Surveyor(known, described, asked.grid), asked))
                 yield pa.RecordBatch.from_pylist([{"range": number, "payload": payload}], _SCHEMA)
 
     return survey
@@ -79,12 +74,11 @@ def make_survey(task: ParseTask, ranges: tuple[Range, ...]) -> Task:
 
 def open_read(payload: bytes) -> RangeRead:
     """Read what a task sent."""
-    found: RangeRead = pickle.loads(zlib.decompress(payload))
+    found: RangeRead = unseal(payload)
     return found
 
 
 def _read(task: ParseTask, surveyor: Surveyor, asked: Range) -> RangeRead:
-    surveyor = Surveyor(surveyor.known, surveyor.described, asked.grid or 1)
     file = asked.input
     begin = asked.standing.offset if asked.standing else asked.start
     end = min(asked.stop + LOOKAHEAD, file.size)

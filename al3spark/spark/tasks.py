@@ -23,7 +23,7 @@ from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import Al3Error, StoreError
 from al3spark.spark.reading import Failure, as_failure, read_files
-from al3spark.spark.splits import SealedSplits, Split
+from al3spark.spark.splits import Sealed, Split
 from al3spark.store.places import Readable
 from al3spark.store.retrying import Patience, RetryPlan
 
@@ -124,7 +124,7 @@ ParseSplit = Callable[[ParseTask, Split], Iterator[Block | SplitTotals]]
 
 def make_parse(task: ParseTask, splits: tuple[Split, ...], parse_one: ParseSplit = parse_split) -> Task:
     """Make the function of the parse stage: ids of splits to blocks."""
-    sealed = SealedSplits.seal(splits)
+    sealed = Sealed.seal(splits)
 
     def parse(ids: Batches) -> Batches:
         for batch in ids:
@@ -148,7 +148,7 @@ def sum_bytes(payload: pa.Buffer) -> int:
 
 def make_validate(task: ParseTask, splits: tuple[Split, ...], places_per_code: int) -> Task:
     """Make the function that parses and keeps only totals and the first faults of each code."""
-    sealed = SealedSplits.seal(splits)
+    sealed = Sealed.seal(splits)
 
     def validate(ids: Batches) -> Batches:
         for batch in ids:

@@ -9,7 +9,7 @@ import pytest
 from al3spark.al3.trails import Part, Trail
 from al3spark.spark.splits import (
     InputFile,
-    SealedSplits,
+    Sealed,
     Split,
     choose_split_bytes,
     cut_chunks,
@@ -110,7 +110,7 @@ def test_sealed_splits_are_small_and_opened_one_by_one() -> None:
     paths = [f"s3://bucket/incoming/agency-{number % 97:03}/{number:06}.al3" for number in range(100_000)]
     inputs = [InputFile(path, path[12:], 2000, 2000, f"{number:032x}") for number, path in enumerate(paths)]
     splits = pack_splits(inputs, 32 * MIB)
-    sent = pickle.dumps(SealedSplits.seal(splits))
+    sent = pickle.dumps(Sealed.seal(splits))
     assert len(sent) < 5_000_000
     sealed = pickle.loads(sent)
     assert [sealed.open(number) for number in (0, 7, len(splits) - 1)] == [splits[0], splits[7], splits[-1]]
