@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from al3spark.al3.archives import Limits, UnreadableError, is_archive, iter_members
-from al3spark.al3.dictionary import Dictionary, Element, Layout
+from al3spark.al3.dictionary import CONTEXT_COLUMNS, Dictionary, Element, Layout
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.squeeze import detect_form
 from al3spark.al3.tables import ERRORS_TABLE, LEADING_FIELDS, UNMAPPED_TABLE
@@ -20,7 +20,7 @@ from al3spark.store.places import open_place
 
 MASK = "***"
 _WINDOW = 4 << 20
-_LEADING = {field.name for field in LEADING_FIELDS}
+_LEADING = frozenset(field.name for field in LEADING_FIELDS)
 _SHOWN_KEYS = ("group_version", "processing_level", "iteration")
 
 
@@ -60,6 +60,8 @@ def _inspect(path: str, data: bytes, dictionary: Dictionary, pivot: int, show_pi
     blocks = [*parser.parse(path, "", detect_form(data), windows), *parser.flush()]
     hidden = _hidden_columns(dictionary, show_pii)
     codes = {layout.table: layout.group for layout in dictionary.layouts}
+    keys = {layout.table: _LEADING.union(layout.context_columns) for layout in dictionary.layouts}
+    keys[UNMAPPED_TABLE] = _LEADING.union(CONTEXT_COLUMNS, ["group_code"])
     nodes: dict[int, dict[str, Any]] = {}
     faults: list[dict[str, Any]] = []
     for block in blocks:
@@ -67,17 +69,20 @@ def _inspect(path: str, data: bytes, dictionary: Dictionary, pivot: int, show_pi
             faults += [_facts(row) for row in block.batch.to_pylist()]
             continue
         for row in block.batch.to_pylist():
-            nodes[row["record_offset"]] = _node(row, block.table, codes, hidden.get(block.table, frozenset()))
+            values = {name: value for name, value in row.items() if name not in keys[block.table]}
+            nodes[row["record_offset"]] = _node(
+                row, values, block.table, codes, hidden.get(block.table, frozenset())
+            )
     return {"file": path, "groups": _hang(nodes), "faults": faults}
 
 
 def _node(
-    row: dict[str, Any], table: str, codes: Mapping[str, str], hidden: frozenset[str]
+    row: dict[str, Any], values: dict[str, Any], table: str, codes: Mapping[str, str], hidden: frozenset[str]
 ) -> dict[str, Any]:
-    values = {
+    shown = {
         name: MASK if name in hidden else _as_json(value)
-        for name, value in row.items()
-        if value is not None and name not in _LEADING and name != "group_code"
+        for name, value in values.items()
+        if value is not None
     }
     return {
         "group": codes.get(table) or row["group_code"],
@@ -85,7 +90,7 @@ def _node(
         "offset": row["record_offset"],
         "length": row["record_length"],
         **{name: row[name] for name in _SHOWN_KEYS if row[name] is not None},
-        "values": values,
+        "values": shown,
         "groups": [],
         "_above": [row["parent_offset"], row["transaction_offset"], row["message_offset"]],
     }

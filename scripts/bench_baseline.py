@@ -13,11 +13,13 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from al3spark.al3.dictionary import Dictionary, Element, Layout
-from al3spark.al3.tables import UNMAPPED_SCHEMA, UNMAPPED_TABLE, layout_schema
+from al3spark.al3.dictionary import CONTEXT_COLUMNS, Dictionary, Element, Layout, load_dictionary
+from al3spark.al3.tables import LEADING_FIELDS, UNMAPPED_SCHEMA, UNMAPPED_TABLE, layout_schema
 
 PIVOT = 50
 ROWS = 8192
+KINDS = load_dictionary().kinds
+_LEADING = len(LEADING_FIELDS)
 
 _Row = list[object]
 _Decoder = Callable[[str], object]
@@ -55,6 +57,7 @@ class _Plan:
     layout: Layout
     elements: list[tuple[int, int, _Decoder, bool]]
     replacements: list[tuple[int, int]]
+    context: list[int]  # which values about the transaction its table shows
 
 
 class _Hierarchy:
@@ -91,6 +94,39 @@ class _Hierarchy:
         return self.exact.get((wanted, at, number), self.nearest.get((wanted, at)))
 
 
+class _Transaction:
+    """Rows of one transaction, which wait for its 5BPI, and what it says of all of them."""
+
+    def __init__(self, text: str = "") -> None:
+        function, purpose = _to_code(text[30:33] or " "), _to_code(text[167:170] or " ")
+        function, purpose = function or None, purpose or None
+        kind = next(
+            (
+                each.kind
+                for each in KINDS
+                if each.function in ("", function) and each.purpose in ("", purpose)
+            ),
+            "other",
+        )
+        newer, older = text[204:212].strip(), text[160:166].strip()
+        day = _to_date(newer[:4], newer[4:6], newer[6:]) if len(newer) == 8 else None
+        if day is None and len(older) == 6:
+            day = _to_date(older[:2], older[2:4], older[4:])
+        self.values: _Row = [None, None, function, purpose, kind if text else None, day]
+        self.is_open = bool(text)
+        self.rows: list[tuple[_Plan | None, _Row]] = []
+
+    def see_policy(self, text: str) -> None:
+        if self.is_open and not self.values[0]:
+            self.values[:2] = [_to_text(text[30:55]) or None, _to_code(text[71:76].ljust(1)) or None]
+
+    def finish(self) -> Iterator[tuple[str, Layout | None, _Row]]:
+        for plan, row in self.rows:
+            shown = self.values if plan is None else [self.values[at] for at in plan.context]
+            row[_LEADING:_LEADING] = shown
+            yield (plan.layout.table, plan.layout, row) if plan else (UNMAPPED_TABLE, None, row)
+
+
 def parse_by_record(data: bytes, file_id: str, dictionary: Dictionary) -> dict[str, pa.Table]:
     """Parse a file: tables by name."""
     tables: dict[str, _Table] = {}
@@ -112,6 +148,7 @@ def iterate_rows(
 ) -> Iterator[tuple[str, Layout | None, _Row]]:
     """Parse a file: for each record its table, its layout if it has one, and its row."""
     hierarchy = _Hierarchy()
+    transaction = _Transaction()
     at, end = 0, len(data)
     while at < end:
         if data[at] < 0x30:
@@ -128,11 +165,16 @@ def iterate_rows(
         plan = plans.get(group)
         if plan is None:
             row += [group, record]
-            yield UNMAPPED_TABLE, None, row
         else:
             _add_elements(row, plan, text, record)
-            yield plan.layout.table, plan.layout, row
+        if group in ("1MHG", "2TRG", "3MTG"):
+            yield from transaction.finish()
+            transaction = _Transaction(text) if group == "2TRG" else _Transaction()
+        elif group == "5BPI":
+            transaction.see_policy(text)
+        transaction.rows.append((plan, row))
         at += length
+    yield from transaction.finish()
 
 
 def _leading_values(file_id: str, offset: int, length: int, header: str, hierarchy: _Hierarchy) -> _Row:
@@ -178,7 +220,9 @@ def _make_plan(layout: Layout) -> _Plan:
     for each in layout.elements:
         columns.append(count)
         count += len(each.columns)
-    return _Plan(layout, elements, [(columns[newer], columns[older]) for newer, older in layout.replacements])
+    context = [at for at, name in enumerate(CONTEXT_COLUMNS) if name in layout.context_columns]
+    replacements = [(columns[newer], columns[older]) for newer, older in layout.replacements]
+    return _Plan(layout, elements, replacements, context)
 
 
 def _make_decoder(element: Element) -> _Decoder:

@@ -16,7 +16,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as everybody names it
 
 from al3spark.al3.dictionary import Layout, load_dictionary
-from al3spark.al3.tables import LEADING_FIELDS, UNMAPPED_TABLE, layout_schema
+from al3spark.al3.tables import LEADING_FIELDS, UNMAPPED_SCHEMA, layout_schema
 from al3spark.spark.reading import identify
 
 _ROW = pa.schema(
@@ -63,14 +63,11 @@ def parse_files(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             data = content.as_py()
             for name, _, row in iterate_rows(data, identify(data), plans):
                 leading = row[: len(LEADING_FIELDS)]
-                if name == UNMAPPED_TABLE:
-                    rows.append([*leading, name, [row[-2]], row[-1]])
-                else:
-                    values = [
-                        value if value is None or value.__class__ is str else str(value)
-                        for value in row[len(LEADING_FIELDS) : -1]
-                    ]
-                    rows.append([*leading, name, values, row[-1]])
+                values = [
+                    value if value is None or value.__class__ is str else str(value)
+                    for value in row[len(LEADING_FIELDS) : -1]
+                ]
+                rows.append([*leading, name, values, row[-1]])
                 if len(rows) == _ROWS:
                     yield _to_batch(rows)
                     rows = []
@@ -87,11 +84,10 @@ def _to_batch(rows: list[list[object]]) -> pa.RecordBatch:
 def _columns(layout: Layout | None) -> list[Column]:
     leading = [F.col(field.name) for field in LEADING_FIELDS]
     values, raw = F.col("values"), F.col("raw")
-    if layout is None:
-        return [*leading, values[0].alias("group_code"), raw]
-    fields = list(layout_schema(layout))[len(LEADING_FIELDS) : -1]
+    schema = layout_schema(layout) if layout else UNMAPPED_SCHEMA
+    fields = list(schema)[len(LEADING_FIELDS) : -1]
     typed = [values[at].cast(_sql_type(field.type)).alias(field.name) for at, field in enumerate(fields)]
-    return [*leading, *typed, raw.alias("extra_bytes")]
+    return [*leading, *typed, raw.alias(schema.names[-1])]
 
 
 def _sql_type(kind: pa.DataType) -> str:

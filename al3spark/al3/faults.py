@@ -44,6 +44,7 @@ KINDS = {
         FaultKind("TRANSACTION_UNCERTAIN", ERROR, "hierarchy"),
         FaultKind("TRAILER_MISSING", WARNING, "hierarchy"),
         FaultKind("TRAILER_COUNT_MISMATCH", WARNING, "hierarchy"),
+        FaultKind("POLICY_NOT_FOUND", WARNING, "hierarchy"),
         FaultKind("PARENT_MISSING", ERROR, "hierarchy"),
         FaultKind("PARENT_ITERATION_MISMATCH", WARNING, "hierarchy"),
         FaultKind("VALUE_INVALID", ERROR, "value"),

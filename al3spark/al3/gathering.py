@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from al3spark.al3.cells import Cells, Matrix, decode_text, examine
+from al3spark.al3.contexts import Contexts
 from al3spark.al3.decoding import DEFAULT_PIVOT, decode_group
-from al3spark.al3.dictionary import KINDS, Dictionary, Element, Layout
+from al3spark.al3.dictionary import CONTEXT_COLUMNS, KINDS, Dictionary, Element, Layout
 from al3spark.al3.faults import FaultLog, Faults, shape
 from al3spark.al3.leading import decode_leading
 from al3spark.al3.memory import keep_freed_memory
@@ -53,6 +54,7 @@ class _Pending:
     batch_rows: int
     whole: Ints  # int64[1000]: bytes of a record of each length that hold whole values
     torn: Mask  # bool[1000]: a record of that length ends inside an element
+    context: tuple[str, ...]  # columns about the transaction
     matrices: list[Bytes] = field(default_factory=list)
     keys: list[Keys] = field(default_factory=list)
     tails: list[Tails] = field(default_factory=list)
@@ -70,6 +72,7 @@ class Gatherer:
     faults: FaultLog
     pivot: int = DEFAULT_PIVOT
     file_ids: list[str] = field(default_factory=list)
+    contexts: Contexts = field(init=False)
     _maps: list[OffsetMap] = field(default_factory=list)
     _map_bytes: int = 0
     _pending: dict[bytes, _Pending] = field(default_factory=dict)
@@ -78,10 +81,12 @@ class Gatherer:
     _pending_bytes: int = 0
     _stretches: list[Stretch] = field(default_factory=list)
     _stretch_bytes: int = 0
+    _holds: bool = False  # a context of the records that were taken up is not known yet
     _scratch: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def __post_init__(self) -> None:
         keep_freed_memory()
+        self.contexts = Contexts(self.dictionary.kinds, self.pivot)
         self._pending = {layout.group.encode(): _prepare(layout) for layout in self.dictionary.layouts}
 
     def describes(self, group: bytes) -> bool:
@@ -95,11 +100,12 @@ class Gatherer:
             self._map_bytes += 4 * offsets.start.nbytes
         return len(self._maps) - 1
 
-    def take(self, stretch: Stretch) -> Iterator[Block]:
-        """Take up the records of a window; give out what is ripe."""
+    def take(self, stretch: Stretch, hold: bool = False) -> Iterator[Block]:
+        """Take up the records of a window; give out what is ripe. `hold`: a context is not known yet."""
         self._stretches.append(stretch)
         self._stretch_bytes += len(stretch.window.data)
-        if self._stretch_bytes >= _STRETCH_BYTES:
+        self._holds = hold
+        if self._stretch_bytes >= _STRETCH_BYTES and not hold:
             yield from self._deal()
 
     def add(
@@ -135,8 +141,8 @@ class Gatherer:
             yield from self._flush_unmapped()
 
     def relieve(self) -> Iterator[Block]:
-        """Give out everything if too much waits; only between windows, whose maps it forgets."""
-        if self._pending_bytes + self._map_bytes > _PENDING_BYTES:
+        """Give out everything if too much waits; only between windows, whose maps and contexts it forgets."""
+        if self._pending_bytes + self._map_bytes > _PENDING_BYTES and not self._holds:
             yield from self.flush()
 
     def flush(self) -> Iterator[Block]:
@@ -147,11 +153,13 @@ class Gatherer:
         yield from self._flush_unmapped()
         self._maps.clear()
         self._map_bytes = 0
+        self.contexts.forget()
 
     def _deal(self) -> Iterator[Block]:
         """Hand the records that were taken up to their groups."""
         if not self._stretches:
             return
+        self.contexts.settle()
         stretch = join_stretches(self._stretches)
         self._stretches, self._stretch_bytes = [], 0
         groups, order, ends = by_group(stretch.groups)
@@ -195,6 +203,7 @@ class Gatherer:
             self._report_values(element, np.flatnonzero(invalid), rows, keys)
         columns = [
             *self._leading(keys, matrix, pending.layout.header_length),
+            *self.contexts.columns(keys.contexts, pending.context),
             *decoded.arrays,
             tails.column(),
         ]
@@ -209,7 +218,12 @@ class Gatherer:
         raws = [raw for _, _, raws in self._unmapped for raw in raws]
         self._unmapped, self._unmapped_bytes = [], 0
         code = decode_text(Cells(header[:, :4], is_ascii=True))
-        columns = [*self._leading(keys, examine(header), HEADER), code, pa.array(raws, pa.binary())]
+        columns = [
+            *self._leading(keys, examine(header), HEADER),
+            *self.contexts.columns(keys.contexts, tuple(CONTEXT_COLUMNS)),
+            code,
+            pa.array(raws, pa.binary()),
+        ]
         yield Block(
             UNMAPPED_TABLE, pa.RecordBatch.from_arrays(columns, schema=UNMAPPED_SCHEMA), _count_files(keys)
         )
@@ -290,7 +304,14 @@ def _prepare(layout: Layout) -> _Pending:
         torn[inside] = element.kind != "gap"
         if KINDS[element.kind] != "string" or element.kind == "time_hhmm":
             whole[inside] = element.start
-    return _Pending(layout, schema, min(max(BATCH_BYTES // row_bytes, 256), _BATCH_ROWS), whole, torn)
+    return _Pending(
+        layout,
+        schema,
+        min(max(BATCH_BYTES // row_bytes, 256), _BATCH_ROWS),
+        whole,
+        torn,
+        layout.context_columns,
+    )
 
 
 def _count_files(keys: Keys) -> tuple[tuple[int, int], ...]:

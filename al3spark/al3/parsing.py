@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from al3spark.al3.contexts import ContextReader
 from al3spark.al3.decoding import DEFAULT_PIVOT
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.faults import KINDS, FaultLog
@@ -62,7 +63,10 @@ class SplitParser:
             met = [code for code, *_ in part.before.met]
             framer = Framer.inside(self._known, part.start, part.stop, met, opened=bool(met))
             linker = Linker.after(part.before, number, self.faults)
-        file = _FileParser(number, Expander(form), framer, linker, self._gatherer, self.faults, part)
+        contexts = ContextReader(self._gatherer.contexts, number, self.faults)
+        file = _FileParser(
+            number, Expander(form), framer, linker, contexts, self._gatherer, self.faults, part
+        )
         for window in windows:
             yield from self._count(file.feed(window))
         yield from self._count(file.feed(b"", final=True))
@@ -120,6 +124,7 @@ class _FileParser:
     expander: Expander
     framer: Framer
     linker: Linker
+    contexts: ContextReader
     gatherer: Gatherer
     faults: FaultLog
     part: Part | None = None
@@ -187,6 +192,10 @@ class _FileParser:
         headers = _read_headers(window, frames, offsets.locate(starts), starts, sizes)
         span_at = np.concatenate([frames.span_at, find_hidden(frames, headers.groups, self._is_known)])
         links = self.linker.link(headers, span_at, window.data, frames.starts)
+        contents = _content_sizes(window, frames.starts, sizes, headers.is_data)
+        contexts = self.contexts.read(
+            window, frames.starts, contents, starts, headers.groups, links.transaction
+        )
         keys = Keys(
             np.full(len(starts), self.number),
             headers.offsets,
@@ -196,14 +205,15 @@ class _FileParser:
             links.parent,
             starts,
             np.full(len(starts), self.gatherer.add_map(offsets)),
+            contexts,
         )
-        contents = _content_sizes(window, frames.starts, sizes, headers.is_data)
         groups = headers.groups
         if frames.truncated:
             self._report_truncated(frames, headers)
             groups = np.append(groups[:-1], CUT_OFF)
         self._note_unmapped(groups, keys)
-        yield from self.gatherer.take(Stretch(window, frames.starts, sizes, contents, groups, keys))
+        stretch = Stretch(window, frames.starts, sizes, contents, groups, keys)
+        yield from self.gatherer.take(stretch, hold=self.contexts.is_waiting)
 
     def _is_known(self, code: bytes) -> bool:
         return code in self.framer.known or self.gatherer.describes(code)

@@ -23,6 +23,7 @@ class Keys:
     Shapes: int64[n]. `files`: number of the file in the split. `offsets`, `messages`, `transactions`,
     `parents`: bytes of the original file, -1 for null. `lengths`: as the headers say. `starts`: expanded
     offsets. `maps`: which of the gatherer's offset maps leads from `starts` back to the original file.
+    `contexts`: what the transaction is about, -1 without one.
     """
 
     files: Ints
@@ -33,6 +34,7 @@ class Keys:
     parents: Ints
     starts: Ints
     maps: Ints
+    contexts: Ints
 
     def __getitem__(self, at: Ints | slice) -> "Keys":
         return Keys(*(getattr(self, name)[at] for name in self.__slots__))

@@ -1,8 +1,9 @@
 """The Arrow schema of every table, made from the dictionary.
 
-All tables of groups start with the same columns; then the elements, then `extra_bytes`. Tables that are no
-group: `unmapped_groups` and `errors`. The `job_id` is no part of these schemas: the writer puts it in front,
-so that the parse does not depend on the run.
+All tables of groups start with the same columns: keys, the fields of the header, and what the transaction is
+about (unless the group itself has an element of that name); then the elements, then `extra_bytes`. Tables of
+no group: `unmapped_groups` and `errors`. The `job_id` is no part of these schemas: the writer puts it in
+front, so that the parse does not depend on the run.
 """
 
 import pyarrow as pa
@@ -28,8 +29,17 @@ LEADING_FIELDS = (
     pa.field("header_flags", pa.string()),
 )
 
+CONTEXT_FIELDS = (
+    pa.field("policy_number", pa.string()),
+    pa.field("line_of_business", pa.string()),
+    pa.field("transaction_function", pa.string()),
+    pa.field("business_purpose", pa.string()),
+    pa.field("transaction_kind", pa.string()),
+    pa.field("transaction_effective_date", pa.date32()),
+)
+
 UNMAPPED_SCHEMA = pa.schema(
-    [*LEADING_FIELDS, pa.field("group_code", pa.string()), pa.field("raw", pa.binary())]
+    [*LEADING_FIELDS, *CONTEXT_FIELDS, pa.field("group_code", pa.string()), pa.field("raw", pa.binary())]
 )
 
 _TYPES = {
@@ -52,7 +62,8 @@ def layout_schema(layout: Layout) -> pa.Schema:
     elements = [
         pa.field(column, element_type(element)) for element in layout.elements for column in element.columns
     ]
-    return pa.schema([*LEADING_FIELDS, *elements, pa.field("extra_bytes", pa.binary())])
+    context = [each for each in CONTEXT_FIELDS if each.name in layout.context_columns]
+    return pa.schema([*LEADING_FIELDS, *context, *elements, pa.field("extra_bytes", pa.binary())])
 
 
 def table_schemas(layouts: tuple[Layout, ...]) -> dict[str, pa.Schema]:

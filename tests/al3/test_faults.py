@@ -29,6 +29,7 @@ def faults(code: str = "VALUE_INVALID", files: tuple[int, ...] = (0,), **scalars
         ("TRANSACTION_UNCERTAIN", "error", "hierarchy", False),
         ("TRAILER_MISSING", "warning", "hierarchy", False),
         ("TRAILER_COUNT_MISMATCH", "warning", "hierarchy", False),
+        ("POLICY_NOT_FOUND", "warning", "hierarchy", False),
         ("PARENT_MISSING", "error", "hierarchy", False),
         ("PARENT_ITERATION_MISMATCH", "warning", "hierarchy", False),
         ("VALUE_INVALID", "error", "value", False),

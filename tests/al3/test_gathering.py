@@ -280,7 +280,15 @@ def keys(count: int, files: int = 0, maps: int = 0) -> Keys:
     nothing = np.full(count, -1)
     lengths = np.full(count, 65)
     return Keys(
-        np.full(count, files), numbers, lengths, nothing, nothing, nothing, numbers, np.full(count, maps)
+        np.full(count, files),
+        numbers,
+        lengths,
+        nothing,
+        nothing,
+        nothing,
+        numbers,
+        np.full(count, maps),
+        nothing,
     )
 
 

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from al3spark.al3.dictionary import LEADING_COLUMNS, Element, Layout
+from al3spark.al3.dictionary import CONTEXT_COLUMNS, LEADING_COLUMNS, Element, Layout
 from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import UNMAPPED_SCHEMA, element_type, layout_schema, table_schemas
 from tests.al3.samples import DICTIONARY
@@ -58,6 +58,7 @@ def test_table_of_a_group_has_leading_columns_elements_and_extra_bytes() -> None
             "parent_iteration",
         ),
         "header_flags",
+        *CONTEXT_COLUMNS,
         *("insured", "insured_format", "insured_prefix", "insured_first", "insured_middle", "insured_last"),
         *("insured_suffix", "premium", "extra_bytes"),
     ]
@@ -73,6 +74,13 @@ def test_leading_columns_are_those_that_the_dictionary_keeps_free() -> None:
     assert ("job_id", *UNMAPPED_SCHEMA.names[:-2]) == LEADING_COLUMNS
     types = [UNMAPPED_SCHEMA.field(name).type for name in ("record_offset", "record_length", "iteration")]
     assert types == [pa.int64(), pa.int32(), pa.int32()]
+
+
+def test_element_named_like_a_context_column_is_that_column_in_the_group_that_says_it() -> None:
+    schema = table_schemas(DICTIONARY.layouts)["policies"]
+    assert schema.names.count("policy_number") == 1
+    context = schema.names[schema.names.index("header_flags") + 1 : schema.names.index("policy_number")]
+    assert context == [name for name in CONTEXT_COLUMNS if name != "policy_number"]
 
 
 def test_every_group_has_a_table_beside_those_that_are_no_group() -> None:

@@ -9,7 +9,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from al3spark.al3.dictionary.layouts import KINDS, LEADING_COLUMNS, LONGEST_RECORD, Element, header_length
+from al3spark.al3.dictionary.layouts import (
+    CONTEXT_COLUMNS,
+    KINDS,
+    LEADING_COLUMNS,
+    LONGEST_RECORD,
+    Element,
+    TransactionKind,
+    header_length,
+)
 
 RESERVED_COLUMNS = frozenset({*LEADING_COLUMNS, "extra_bytes"})
 RESERVED_TABLES = frozenset({"errors", "files", "unmapped_groups"})
@@ -139,6 +147,16 @@ def check_references(
             yield Problem(row.file, row.line, f"{row.label} is superseded by {element_id}, but {reason}")
 
 
+def check_kinds(kind: TransactionKind) -> Iterator[str]:
+    """Check a row of transaction_kinds.csv."""
+    for name, value in (("transaction_function", kind.function), ("business_purpose", kind.purpose)):
+        if not re.fullmatch(r"[0-9A-Z]{0,3}", value):
+            yield f"has {name} {value!r}: at most 3 digits and capital letters, or nothing for any"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", kind.kind):
+        text = "a lower-case letter, then lower-case letters, digits and _"
+        yield f"has transaction_kind {kind.kind!r}, which is no plain name: {text}"
+
+
 def _is_group(group: str) -> bool:
     return re.fullmatch(r"[0-9A-Z]{4}", group) is not None
 
@@ -153,7 +171,7 @@ def _name_problems(element: Element) -> Iterator[str]:
     elif re.fullmatch(r"unnamed_\d+", element.name):
         yield "has a name that is kept for the gaps between elements"
     for column in element.columns:
-        if column in RESERVED_COLUMNS:
+        if column in RESERVED_COLUMNS and CONTEXT_COLUMNS.get(column) != element.group:
             yield f"makes the column {column}, which every table has already"
 
 

@@ -39,7 +39,20 @@ KINDS: Mapping[str, str] = MappingProxyType(
 # What a `name` element adds to its own column: <element>_format and so on.
 NAME_PARTS = ("format", "prefix", "first", "middle", "last", "suffix")
 
-# The columns that every table starts with. No element can have such a name.
+# Columns that say of a record what its transaction is about -> the group that says it. An element of that
+# group can have the name: then it is the column, for there is no need of both.
+CONTEXT_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "policy_number": "5BPI",
+        "line_of_business": "5BPI",
+        "transaction_function": "2TRG",
+        "business_purpose": "2TRG",
+        "transaction_kind": "2TRG",
+        "transaction_effective_date": "2TRG",
+    }
+)
+
+# The columns that every table starts with. No other element can have such a name.
 LEADING_COLUMNS = (
     "job_id",
     "file_id",
@@ -55,6 +68,7 @@ LEADING_COLUMNS = (
     "parent_level",
     "parent_iteration",
     "header_flags",
+    *CONTEXT_COLUMNS,
 )
 
 
@@ -118,6 +132,12 @@ class Layout:
         return header_length(self.group)
 
     @property
+    def context_columns(self) -> tuple[str, ...]:
+        """The columns about the transaction that its table has beside its elements."""
+        own = {column for element in self.elements for column in element.columns}
+        return tuple(column for column in CONTEXT_COLUMNS if column not in own)
+
+    @property
     def length(self) -> int:
         """Bytes of a record that has every element, header included."""
         return self.elements[-1].end if self.elements else self.header_length
@@ -141,12 +161,25 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionKind:
+    """What a 2TRG with this function and business purpose is about; "" stands for any."""
+
+    function: str
+    purpose: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dictionary:
-    """All groups with described elements, sorted by designator; the titles of all known groups; a digest."""
+    """All groups with described elements, sorted by designator; the titles of all known groups; a digest.
+
+    `kinds`: of transactions, the first that fits counts.
+    """
 
     layouts: tuple[Layout, ...]
     titles: tuple[tuple[str, str], ...]
     version: str
+    kinds: tuple[TransactionKind, ...] = ()
 
     def layout(self, group: str) -> Layout | None:
         """The layout of a group, or None if its elements are not described."""

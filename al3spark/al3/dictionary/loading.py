@@ -1,8 +1,8 @@
 """CSV files -> a `Dictionary`: read, lay directories over the starter, check, fill the gaps, fix the version.
 
 In: the starter that comes with the package (read as package data, so also out of a zip) and any number of
-directories that hold `groups.csv`, `elements.csv` or both. Out: frozen values, or one DictionaryError that
-lists all problems. What is a problem is decided in checking.py.
+directories that hold `groups.csv`, `elements.csv`, `transaction_kinds.csv` or several of them. Out: frozen
+values, or one DictionaryError that lists all problems. What is a problem is decided in checking.py.
 """
 
 import csv
@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,10 +21,11 @@ from al3spark.al3.dictionary.checking import (
     Problem,
     check_elements,
     check_groups,
+    check_kinds,
     check_references,
     check_tables,
 )
-from al3spark.al3.dictionary.layouts import Dictionary, Element, Layout, header_length
+from al3spark.al3.dictionary.layouts import Dictionary, Element, Layout, TransactionKind, header_length
 from al3spark.errors import DictionaryError
 
 NUMBERS = ("start", "length", "scale")
@@ -32,7 +33,7 @@ NUMBERS = ("start", "length", "scale")
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What one of the two CSV files may look like."""
+    """What one of the CSV files may look like."""
 
     name: str
     required: tuple[str, ...]
@@ -50,6 +51,10 @@ ELEMENTS = Sheet(
     ("group", "element", "start", "length", "kind"),
     ("scale", "ref_id", "element_id", "superseded_by", "pii", "confidence", "sources"),
 )
+TRANSACTION_KINDS = Sheet(
+    "transaction_kinds.csv", ("transaction_function", "business_purpose", "transaction_kind"), ()
+)
+SHEETS = (GROUPS, ELEMENTS, TRANSACTION_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +72,15 @@ class Layer:
 
     groups: tuple[Row, ...]
     elements: tuple[Row, ...]
+    kinds: tuple[Row, ...]
 
 
 def load_dictionary(*directories: Path | str) -> Dictionary:
     """Load the starter dictionary with each directory laid over it, in the order given.
 
     A group that a directory's elements.csv names has the elements of that file and no others; a row of its
-    groups.csv replaces the row of that group. Everything else stays.
+    groups.csv replaces the row of that group; its transaction_kinds.csv replaces all rows. Everything else
+    stays.
     Raises DictionaryError with every problem on a line of its own; the starter is called `starter` there, a
     directory by its path. Files that are no tables come first; what rows say is checked when all are tables.
     """
@@ -83,6 +90,7 @@ def load_dictionary(*directories: Path | str) -> Dictionary:
     _raise_all(problems)
     known: dict[str, Known] = {}
     described: dict[str, tuple[Described, ...]] = {}
+    kinds: tuple[TransactionKind, ...] = ()
     for layer in layers:
         groups = [
             Known(row.file, row.line, row.fields["group"], row.fields["table"], row.fields["name"])
@@ -95,9 +103,10 @@ def load_dictionary(*directories: Path | str) -> Dictionary:
             problems += check_elements(rows)
         described |= elements
         problems += check_references(elements, described, known)
+        kinds = _parse_kinds(layer.kinds, problems) or kinds
     problems += check_tables(known, described)
     _raise_all(problems)
-    return _compile(known, described)
+    return _compile(known, described, kinds)
 
 
 def _raise_all(problems: Iterable[Problem]) -> None:
@@ -107,15 +116,16 @@ def _raise_all(problems: Iterable[Problem]) -> None:
 
 
 def _read_layer(place: Traversable, label: str, problems: list[Problem]) -> Layer:
-    found = [sheet for sheet in (GROUPS, ELEMENTS) if place.joinpath(sheet.name).is_file()]
+    found = [sheet for sheet in SHEETS if place.joinpath(sheet.name).is_file()]
     if not found:
-        text = "holds neither groups.csv nor elements.csv" if place.is_dir() else "is not a directory"
+        names = " nor ".join(sheet.name for sheet in SHEETS)
+        text = f"holds neither {names}" if place.is_dir() else "is not a directory"
         problems.append(Problem(label, 0, text))
     rows = {
         sheet.name: _read_sheet(place.joinpath(sheet.name), f"{label}/{sheet.name}", sheet, problems)
         for sheet in found
     }
-    return Layer(rows.get(GROUPS.name, ()), rows.get(ELEMENTS.name, ()))
+    return Layer(*(rows.get(sheet.name, ()) for sheet in SHEETS))
 
 
 def _read_sheet(place: Traversable, file: str, sheet: Sheet, problems: list[Problem]) -> tuple[Row, ...]:
@@ -176,13 +186,24 @@ def _parse_elements(rows: Sequence[Row], problems: list[Problem]) -> dict[str, t
     return {group: tuple(described) for group, described in by_group.items()}
 
 
-def _compile(known: Mapping[str, Known], described: Mapping[str, Sequence[Described]]) -> Dictionary:
+def _parse_kinds(rows: Sequence[Row], problems: list[Problem]) -> tuple[TransactionKind, ...]:
+    kinds = tuple(TransactionKind(*(row.fields[name] for name in TRANSACTION_KINDS.required)) for row in rows)
+    for row, kind in zip(rows, kinds, strict=True):
+        problems += [Problem(row.file, row.line, text) for text in check_kinds(kind)]
+    return kinds
+
+
+def _compile(
+    known: Mapping[str, Known],
+    described: Mapping[str, Sequence[Described]],
+    kinds: tuple[TransactionKind, ...],
+) -> Dictionary:
     layouts = tuple(
         Layout(group, known[group].table, known[group].title, fill_gaps(group, [row.element for row in rows]))
         for group, rows in sorted(described.items())
     )
     titles = tuple((group, known[group].title) for group in sorted(known))
-    return Dictionary(layouts, titles, _digest(layouts, titles))
+    return Dictionary(layouts, titles, _digest(layouts, titles, kinds), kinds)
 
 
 def fill_gaps(group: str, elements: Iterable[Element]) -> tuple[Element, ...]:
@@ -197,7 +218,9 @@ def fill_gaps(group: str, elements: Iterable[Element]) -> tuple[Element, ...]:
     return tuple(filled)
 
 
-def _digest(layouts: Sequence[Layout], titles: Sequence[tuple[str, str]]) -> str:
+def _digest(
+    layouts: Sequence[Layout], titles: Sequence[tuple[str, str]], kinds: Sequence[TransactionKind]
+) -> str:
     names = [field.name for field in fields(Element)]
     tables = [
         [
@@ -207,4 +230,6 @@ def _digest(layouts: Sequence[Layout], titles: Sequence[tuple[str, str]]) -> str
         ]
         for layout in layouts
     ]
-    return hashlib.sha256(json.dumps([titles, tables]).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps([titles, tables, [astuple(kind) for kind in kinds]]).encode()
+    ).hexdigest()[:16]

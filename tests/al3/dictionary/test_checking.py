@@ -113,6 +113,20 @@ def test_element_named_like_a_column_of_every_table_is_a_problem(name: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("group", "name"), [("5ZZZ", "policy_number"), ("5BPI", "transaction_kind"), ("2TRG", "line_of_business")]
+)
+def test_element_named_like_a_context_column_of_another_group_is_a_problem(group: str, name: str) -> None:
+    assert element_problems(Element(group, name, 30, 1, "code")) == [
+        f"e.csv line 2: {group}.{name} makes the column {name}, which every table has already"
+    ]
+
+
+@pytest.mark.parametrize(("group", "name"), [("5BPI", "policy_number"), ("2TRG", "business_purpose")])
+def test_group_that_says_it_may_have_an_element_named_like_a_context_column(group: str, name: str) -> None:
+    assert element_problems(Element(group, name, 30, 1, "code")) == []
+
+
+@pytest.mark.parametrize(
     ("element", "message"),
     [
         (Element("2TRG", "name", 7, 4, "text"), "2TRG.name starts at 7, inside its header (0-9)"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import al3spark
-from al3spark.al3.dictionary import Element, load_dictionary
+from al3spark.al3.dictionary import Element, TransactionKind, load_dictionary
 from al3spark.al3.dictionary.loading import fill_gaps
 from al3spark.errors import DictionaryError
 
@@ -225,7 +225,7 @@ def test_missing_directory_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_directory_without_either_file_is_a_problem(tmp_path: Path) -> None:
-    assert problems(tmp_path) == ["mine: holds neither groups.csv nor elements.csv"]
+    assert problems(tmp_path) == ["mine: holds neither groups.csv nor elements.csv nor transaction_kinds.csv"]
 
 
 def test_missing_columns_are_problems(tmp_path: Path) -> None:
@@ -315,3 +315,31 @@ def test_sources_explain_every_letter_that_the_starter_uses() -> None:
     ]
     assert sorted(letters) == ["A", "B", "C", "D", "I", "S", "W"]
     assert all(any(letter in line.split("|")[1] for line in table) for letter in letters)
+
+
+KINDS = "transaction_function,business_purpose,transaction_kind\n"
+
+
+def test_kinds_of_transactions_of_a_directory_replace_those_of_the_starter(tmp_path: Path) -> None:
+    (tmp_path / "transaction_kinds.csv").write_text(KINDS + ",REW,rewrite\nMEM,,memo\n")
+    loaded = load_dictionary(tmp_path)
+    assert loaded.kinds == (TransactionKind("", "REW", "rewrite"), TransactionKind("MEM", "", "memo"))
+    assert loaded.layouts == load_dictionary().layouts
+    assert loaded.version != load_dictionary().version
+
+
+def test_kinds_of_transactions_stay_where_a_directory_says_nothing_of_them(tmp_path: Path) -> None:
+    mine = overlay(tmp_path, GROUPS + "5XYZ,,Something\n")
+    assert load_dictionary(mine).kinds == load_dictionary().kinds != ()
+
+
+def test_kinds_of_transactions_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "transaction_kinds.csv").write_text(KINDS + "fmg,TOOLONG,New Business\n")
+    assert problems(tmp_path) == [
+        "mine/transaction_kinds.csv line 2: has business_purpose 'TOOLONG': at most 3 digits and capital "
+        "letters, or nothing for any",
+        "mine/transaction_kinds.csv line 2: has transaction_function 'fmg': at most 3 digits and capital "
+        "letters, or nothing for any",
+        "mine/transaction_kinds.csv line 2: has transaction_kind 'New Business', which is no plain name: a "
+        "lower-case letter, then lower-case letters, digits and _",
+    ]
