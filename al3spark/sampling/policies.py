@@ -164,7 +164,7 @@ def _add_payment(into: Draft, rng: Random, policy: Place, dollars: int) -> None:
 def _add_prior_policy(into: Draft, policy: Place, line: str) -> None:
     values = {
         "company_name": "PRIOR EXAMPLE INS",
-        "policy_number": Varied("policy_number", 2),
+        "prior_policy_number": Varied("policy_number", 2),
         "line_of_business_code": line,
         **into.sender.dated("expiration_date_of_prior_policy", EFFECTIVE),
     }
