@@ -27,7 +27,7 @@ from al3spark.file_rows import (
     make_file_rows,
     make_skip_rows,
 )
-from al3spark.judging import find_doubles, find_failed, find_unlike, without
+from al3spark.judging import find_crowded, find_doubles, find_failed, find_unlike, without
 from al3spark.manifest import Stop
 from al3spark.monitoring import StatusBoard
 from al3spark.planning import Selection, Skipped
@@ -74,7 +74,12 @@ class ChunkRunner:
         """Parse, write and publish one chunk, or stop. `before`: how files of the batch ended so far."""
         started = datetime.now(UTC)
         write = WriteTask(
-            self.prepared.destination, self.prepared.dictionary, self.job_id, number, self.ingest_date
+            self.prepared.destination,
+            self.prepared.dictionary,
+            self.job_id,
+            number,
+            self.ingest_date,
+            self.parse.partition_by,
         )
         splits = tuple(replace(split, split_id=position) for position, split in enumerate(chunk))
         doubles: tuple[Skipped, ...] = ()
@@ -93,8 +98,11 @@ class ChunkRunner:
                 if attempt == MOST_ATTEMPTS:
                     raise
                 continue
-            if unlike := find_unlike(result, self.turnover.again):
-                raise BatchError(unlike)
+            most = self.prepared.request.options.max_partitions
+            if wrong := find_unlike(result, self.turnover.again) or find_crowded(
+                result, parse.partition_by, most
+            ):
+                raise BatchError(wrong)
             stop = self._find_stop(number, result, before)
             failed, found = find_failed(result), find_doubles(result, splits, self.ledger, self.contents)
             if not stop and not failed and not found:

@@ -8,12 +8,14 @@ whether a place is there (batch.py).
 from dataclasses import dataclass, field
 from datetime import date
 
+from al3spark.al3.dictionary import PARTITION_COLUMNS
 from al3spark.options import Range, Text, Words, about, check
 
 REPROCESS_FAILED = "failed"
 CONTINUE, FAIL = "continue", "fail"
 ADD, REPLACE = "add", "replace"
 PARQUET = "parquet"
+PII_RULE = r"untyped=(keep|drop)|(?!untyped=)[a-z][a-z0-9_]*=(keep|mask|hash|drop)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,18 @@ class Options:
     ingest_date: date | None = field(
         default=None, metadata=about("Partition to write.", unset="today, UTC", metavar="YYYY-MM-DD")
     )
+    partition_by: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            "Make folders by what transactions are about, below those by day; repeatable.",
+            Words(PARTITION_COLUMNS),
+            "by day only",
+        ),
+    )
+    max_partitions: int = field(
+        default=500,
+        metadata=about("How many of these folders a table may get by one chunk, else it stops.", Range(1)),
+    )
     reprocess: str | None = field(
         default=None,
         metadata=about(
@@ -194,6 +208,25 @@ class Options:
     )
     retry_delay_s: float = field(
         default=0.5, metadata=about("Wait before the second attempt; it doubles with each.", Range(0, 60))
+    )
+    pii: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            "What becomes of values that identify people, by tag: keep, mask, hash or drop; and of what can "
+            'hold anything (untyped): keep or drop. A document has an object, {"ssn": "hash"}; repeatable.',
+            unset="mask for ssn, driver_license, bank_account and secret, else keep",
+            metavar="TAG=ACTION",
+        ),
+    )
+    pii_key: str | None = field(
+        default=None,
+        metadata=about(
+            "Where the key for hashed values is: a variable of the driver's environment, or a secret of AWS "
+            "Secrets Manager.",
+            Text("(env|secretsmanager):.+", "env:NAME or secretsmanager:SECRET_ID"),
+            "none",
+            metavar="env:NAME|secretsmanager:ID",
+        ),
     )
     archive: Archive | None = field(
         default=None,

@@ -24,12 +24,12 @@ from al3spark.store.places import Place
 Pairs = dict[str, npt.NDArray[np.bytes_]]  # job_id -> its file_ids, sorted
 
 BATCH_ROWS = 1 << 14
-DATA_FILES = "*/ingest_date=*/part-*.parquet"
+DATA_FILES = "*/ingest_date=*/**/part-*.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A Parquet file by its name. `size` in bytes; `part`: what ends its name."""
+    """A Parquet file by its name. `size` in bytes; `partition`: its folders; `part`: what ends its name."""
 
     name: str
     size: int
@@ -37,6 +37,11 @@ class DataFile:
     partition: str
     job_id: str
     part: str
+
+    @property
+    def ingest_date(self) -> str:
+        """The day of its partition."""
+        return self.partition.partition("/")[0].partition("=")[2]
 
     def may_hold(self, job_ids: Collection[str]) -> bool:
         """Whether it can hold rows of these jobs."""

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from al3spark.al3.archives import Limits, UnreadableError, is_archive, iter_members
-from al3spark.al3.dictionary import CONTEXT_COLUMNS, Dictionary, Element, Layout
+from al3spark.al3.dictionary import CONTEXT_COLUMNS, MASK, Dictionary
 from al3spark.al3.parsing import SplitParser
+from al3spark.al3.privacy import UNTYPED, list_tags, protect
 from al3spark.al3.squeeze import detect_form
 from al3spark.al3.tables import ERRORS_TABLE, LEADING_FIELDS, UNMAPPED_TABLE
 from al3spark.store.places import open_place
 
-MASK = "***"
 _WINDOW = 4 << 20
 _LEADING = frozenset(field.name for field in LEADING_FIELDS)
+_BYTES = ("raw", "extra_bytes")  # can hold anything
+_HIDDEN = "***"
 _SHOWN_KEYS = ("group_version", "processing_level", "iteration")
 
 
@@ -55,10 +57,9 @@ def tree_lines(tree: Mapping[str, Any]) -> list[str]:
 
 
 def _inspect(path: str, data: bytes, dictionary: Dictionary, pivot: int, show_pii: bool) -> dict[str, Any]:
-    parser = SplitParser(dictionary, pivot)
+    parser = SplitParser(dictionary if show_pii else _protected(dictionary), pivot)
     windows = [data[at : at + _WINDOW] for at in range(0, len(data), _WINDOW)]
     blocks = [*parser.parse(path, "", detect_form(data), windows), *parser.flush()]
-    hidden = _hidden_columns(dictionary, show_pii)
     codes = {layout.table: layout.group for layout in dictionary.layouts}
     keys = {layout.table: _LEADING.union(layout.context_columns) for layout in dictionary.layouts}
     keys[UNMAPPED_TABLE] = _LEADING.union(CONTEXT_COLUMNS, ["group_code"])
@@ -70,20 +71,16 @@ def _inspect(path: str, data: bytes, dictionary: Dictionary, pivot: int, show_pi
             continue
         for row in block.batch.to_pylist():
             values = {name: value for name, value in row.items() if name not in keys[block.table]}
-            nodes[row["record_offset"]] = _node(
-                row, values, block.table, codes, hidden.get(block.table, frozenset())
-            )
+            if not show_pii:
+                values |= {name: _HIDDEN for name in _BYTES if values.get(name)}
+            nodes[row["record_offset"]] = _node(row, values, block.table, codes)
     return {"file": path, "groups": _hang(nodes), "faults": faults}
 
 
 def _node(
-    row: dict[str, Any], values: dict[str, Any], table: str, codes: Mapping[str, str], hidden: frozenset[str]
+    row: dict[str, Any], values: dict[str, Any], table: str, codes: Mapping[str, str]
 ) -> dict[str, Any]:
-    shown = {
-        name: MASK if name in hidden else _as_json(value)
-        for name, value in values.items()
-        if value is not None
-    }
+    shown = {name: _as_json(value) for name, value in values.items() if value is not None}
     return {
         "group": codes.get(table) or row["group_code"],
         "table": table,
@@ -107,23 +104,9 @@ def _hang(nodes: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
     return top
 
 
-def _hidden_columns(dictionary: Dictionary, show_pii: bool) -> dict[str, frozenset[str]]:
-    """Columns that may identify people, by table; gaps and raw bytes can hold anything."""
-    if show_pii:
-        return {}
-    hidden = {UNMAPPED_TABLE: frozenset(["raw"])}
-    for layout in dictionary.layouts:
-        columns = [name for each in layout.elements if _is_hidden(each, layout) for name in each.columns]
-        hidden[layout.table] = frozenset(["extra_bytes", *columns])
-    return hidden
-
-
-def _is_hidden(element: Element, layout: Layout) -> bool:
-    """Whether an element, or the one that takes its place, is tagged; or nobody knows what it is."""
-    if element.pii or element.kind == "gap":
-        return True
-    newer = element.superseded_by.split("_AND_") if element.superseded_by else []
-    return any(each.pii and each.element_id in newer for each in layout.elements)
+def _protected(dictionary: Dictionary) -> Dictionary:
+    """Mask what is tagged, and what can hold anything."""
+    return protect(dictionary, dict.fromkeys((*list_tags(dictionary), UNTYPED), MASK))
 
 
 def _facts(row: dict[str, Any]) -> dict[str, Any]:

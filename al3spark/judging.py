@@ -102,3 +102,17 @@ def without(
         )
         for split in splits
     )
+
+
+def find_crowded(result: ChunkResult, partition_by: Sequence[str], most: int) -> str:
+    """Say which table would get more than `most` folders; "" if none would."""
+    folders: dict[str, set[str]] = {}
+    for staged in result.staged:
+        folders.setdefault(staged.table, set()).add(staged.file.final_name.rpartition("/")[0])
+    for table, names in sorted(folders.items()):
+        if len(names) > most:
+            return (
+                f"{table} would get {len(names)} folders by {', '.join(partition_by)}, max_partitions is "
+                f"{most}: nothing of the chunk is published; partition by less, or allow more"
+            )
+    return ""

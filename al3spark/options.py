@@ -87,10 +87,11 @@ class Option:
         return f"--{self.flag_name or self.name.replace('_', '-')}"
 
     def problem(self, value: Any) -> str:
-        """Say what is wrong with a value of the right type; '' if nothing is."""
-        if self.valid is None or value is None or self.valid.allows(value):
-            return ""
-        return f"is {value!r}; valid: {self.valid}"
+        """Say what is wrong with a value of the right type, or with one of several; '' if nothing is."""
+        for each in value if isinstance(value, tuple) else (value,):
+            if self.valid is not None and each is not None and not self.valid.allows(each):
+                return f"is {each!r}; valid: {self.valid}"
+        return ""
 
 
 def about(

@@ -14,6 +14,7 @@ from al3spark.al3.dictionary import Dictionary, load_dictionary
 from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options, S3Access
 from al3spark.errors import RequestError
 from al3spark.planning import Selection, drop_known, drop_young, list_inputs
+from al3spark.protection import protect_as_asked
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.calls import Access
 from al3spark.store.ledger import Ledger, load_ledger
@@ -50,6 +51,7 @@ class Prepared:
             options.window_kib << 10,
             Limits(),
             RetryPlan(options.max_attempts, options.retry_delay_s),
+            partition_by=tuple(dict.fromkeys(options.partition_by)),
         )
 
 
@@ -58,7 +60,7 @@ def prepare(request: BatchRequest, writes: bool = True) -> Prepared:
 
     Raises: RequestError, StoreError, DictionaryError, which say what is wrong.
     """
-    dictionary = load_dictionary(*request.options.dictionaries)
+    dictionary = protect_as_asked(load_dictionary(*request.options.dictionaries), request.options)
     source_access = make_access(request.source.s3, request.options)
     source = open_place(request.source.uri, source_access)
     destination = open_place(request.destination.uri, make_access(request.destination.s3, request.options))

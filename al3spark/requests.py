@@ -7,9 +7,11 @@ whether source and destination can be read and written (batch.py).
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from al3spark.config import PII_RULE as RULE
 from al3spark.config import Archive, BatchRequest, OnFinish, Options, Source
 from al3spark.errors import RequestError
 from al3spark.locations import read_destination, read_source, read_text
@@ -125,7 +127,22 @@ def _read_on_finish(document: object, problems: Problems) -> OnFinish:
     return OnFinish(**read_values("options.on_finish", document, describe(OnFinish), problems))
 
 
-_NESTED: dict[str, Callable[[object, Problems], Archive | OnFinish]] = {
+def _read_pii(document: object, problems: Problems) -> tuple[str, ...]:
+    """Read an object of actions by tag, or a list of texts like `ssn=hash`."""
+    rules: object = document
+    if isinstance(document, dict):
+        rules = [f"{tag}={action}" for tag, action in document.items()]
+    if isinstance(rules, list | tuple) and all(
+        isinstance(rule, str) and re.fullmatch(RULE, rule) for rule in rules
+    ):
+        return tuple(rules)
+    valid = "an object of keep, mask, hash or drop by tag, and of keep or drop for untyped"
+    problems.add("options.pii", f"is {show(document)}; valid: {valid}")
+    return ()
+
+
+_NESTED: dict[str, Callable[[object, Problems], Archive | OnFinish | tuple[str, ...]]] = {
+    "pii": _read_pii,
     "archive": _read_archive,
     "on_finish": _read_on_finish,
 }

@@ -142,7 +142,7 @@ def rewrite_without(
         for file in list_data_files(place)
         if file.table != FILES_TABLE
         and (tables is None or file.table in tables)
-        and (ingest_dates is None or file.partition.partition("=")[2] in ingest_dates)
+        and (ingest_dates is None or file.ingest_date in ingest_dates)
         and file.may_hold(wanted)
     ]
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -45,7 +45,7 @@ of its ingests that succeeded, unless a later row `replaces` it (names its file_
 _READ = {
     "spark": "CREATE OR REPLACE TEMPORARY VIEW {name} USING parquet "
     "OPTIONS (path '{uri}', mergeSchema 'true')",
-    "duckdb": "CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet('{uri}/*/*.parquet', "
+    "duckdb": "CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet('{uri}/**/*.parquet', "
     "union_by_name = true, hive_partitioning = true)",
 }
 _CREATE = {

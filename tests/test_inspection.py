@@ -22,7 +22,7 @@ TREE = """\
         transaction_sequence_number: 1
       5BIS insureds at 365 B1 1
           insureds_name: ***
-          insureds_name_format: ***
+          insureds_name_format: P
           insureds_name_first: ***
           insureds_name_last: ***
         9BIS insured_addresses at 515 B1 1
@@ -112,8 +112,8 @@ def test_a_superseded_element_is_hidden_where_the_newer_one_is(tmp_path: Path) -
     driver = Record("5DRV", {"date_of_birth_superseded": date(1980, 5, 17)}, "F2", 1)
     values = inspect_records(tmp_path, driver)["5DRV"]
     assert {name: value for name, value in values.items() if "birth" in name} == {
-        "date_of_birth_superseded": "***",
-        "date_of_birth": "***",
+        "date_of_birth_superseded": "**/**/1980",
+        "date_of_birth": "**/**/1980",
     }
 
 

@@ -40,7 +40,8 @@ LAYERS = {
     | {"al3spark.file_rows", "al3spark.planning", "al3spark.monitoring", "al3spark.archiving"},
     "al3spark.monitoring": _STORE,
     "al3spark.reporting": set(),
-    "al3spark.preparing": _ENGINE | {"al3spark.planning"},
+    "al3spark.protection": _FORMAT | _STORE | {"al3spark.config"},
+    "al3spark.preparing": _ENGINE | {"al3spark.planning", "al3spark.protection"},
     "al3spark.judging": _ENGINE | {"al3spark.planning", "al3spark.file_rows", "al3spark.monitoring"},
     "al3spark.chunks": _ENGINE
     | {

@@ -41,11 +41,38 @@ def test_the_example_in_conf_is_a_request_that_names_every_option() -> None:
         Options(
             max_failed_files=10,
             max_failed_ratio=0.05,
+            pii=("ssn=mask", "driver_license=mask", "bank_account=mask", "secret=mask", "untyped=keep"),
             on_finish=OnFinish(("logger", "-t", "al3spark", "the batch has ended")),
         ),
     )
     document = json.loads((ROOT / "conf/batch.json").read_text())
     assert list(document["options"]) == [option.name for option in describe(Options)]
+
+
+def test_what_becomes_of_people_is_an_object_or_a_list(tmp_path: Path) -> None:
+    assert options_of(tmp_path, {"pii": {"ssn": "hash", "untyped": "drop"}}).pii == (
+        "ssn=hash",
+        "untyped=drop",
+    )
+    assert options_of(tmp_path, {}, pii=("ssn=keep",)).pii == ("ssn=keep",)
+
+
+@pytest.mark.parametrize(
+    "pii", ["ssn", {"ssn": "hide"}, {"untyped": "mask"}, {"ssn": None}, [1], 7, {"": "keep"}]
+)
+def test_what_cannot_become_of_people_is_refused(tmp_path: Path, pii: object) -> None:
+    assert refusal(tmp_path, {**PLACES, "options": {"pii": pii}}) == [
+        f"batch.json: options.pii is {json.dumps(pii)}; valid: an object of keep, mask, hash or drop by tag, "
+        "and of keep or drop for untyped"
+    ]
+
+
+def test_only_what_transactions_say_can_make_folders(tmp_path: Path) -> None:
+    assert options_of(tmp_path, {"partition_by": ["line_of_business"]}).partition_by == ("line_of_business",)
+    assert refusal(tmp_path, {**PLACES, "options": {"partition_by": ["policy_number"]}}) == [
+        "batch.json: options.partition_by is 'policy_number'; valid: line_of_business, transaction_kind, "
+        "transaction_function, business_purpose, transaction_effective_month, transaction_effective_year"
+    ]
 
 
 def test_a_document_in_s3_form_is_accepted(tmp_path: Path) -> None:
@@ -143,8 +170,9 @@ def test_options_are_read(tmp_path: Path, options: object, expected: Options) ->
         (
             {"pattern": "*"},
             "options.pattern is unknown; valid: dictionaries, century_pivot, split_mib, chunk_mib, window_kib"
-            ", master, parallelism, min_age_s, ingest_date, reprocess, on_changed, on_error, max_failed_files"
-            ", max_failed_ratio, max_attempts, retry_delay_s, archive, on_finish, no_lock, log_format",
+            ", master, parallelism, min_age_s, ingest_date, partition_by, max_partitions, reprocess"
+            ", on_changed, on_error, max_failed_files, max_failed_ratio, max_attempts, retry_delay_s, pii"
+            ", pii_key, archive, on_finish, no_lock, log_format",
         ),
     ],
 )

@@ -8,7 +8,7 @@ are forgotten with the records that need them. Raises nothing.
 Source: FORMAT.md, Meaning and Values (superseded elements).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from al3spark.al3.cells import BLANK, examine
 from al3spark.al3.decoding import DECODERS, DEFAULT_PIVOT
-from al3spark.al3.dictionary import Element, TransactionKind
+from al3spark.al3.dictionary import DROP, KEEP, KINDS, Dictionary, Element
 from al3spark.al3.faults import FaultLog
+from al3spark.al3.privacy import protect_columns
 from al3spark.al3.records import Ints, Window
 from al3spark.al3.tables import CONTEXT_FIELDS, element_type
 from al3spark.al3.trails import TRG
@@ -46,15 +47,21 @@ _TRANSACTION = (_FUNCTION, _PURPOSE, _DATE, _OLDER_DATE)
 class Contexts:
     """The contexts of the transactions of a split, numbered in the order in which they begin."""
 
-    kinds: tuple[TransactionKind, ...]
+    dictionary: Dictionary
     pivot: int = DEFAULT_PIVOT
     total: int = 0
+    _policy: tuple[Element, ...] = ()
+    _transaction: tuple[Element, ...] = ()
     _forgotten: int = 0
     _fresh: list[tuple[Bytes, Bytes]] = field(default_factory=list)
     _columns: dict[str, pa.Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._columns = {each.name: pa.nulls(0, each.type) for each in CONTEXT_FIELDS}
+        self._policy, self._transaction = (
+            tuple(_as_protected(element, self.dictionary) for element in elements)
+            for elements in (_POLICY, _TRANSACTION)
+        )
 
     def add(self, transactions: Bytes, policies: Bytes) -> None:
         """Take up contexts: the cells of `_TRANSACTION` and of `_POLICY`, uint8[n, bytes of all of them].
@@ -86,10 +93,25 @@ class Contexts:
         self._columns = {name: values.slice(settled - kept) for name, values in self._columns.items()}
 
     def _decode(self, transactions: Bytes, policies: Bytes) -> list[pa.Array]:
-        policy = _decode_cells(policies, _POLICY, self.pivot)
-        function, purpose, date, older = _decode_cells(transactions, _TRANSACTION, self.pivot)
+        policy = self._decode_cells(policies, self._policy)
+        function, purpose, date, older = self._decode_cells(transactions, self._transaction)
         kind = self._classify(transactions[:, : _FUNCTION.length + _PURPOSE.length])
         return [*policy, function, purpose, kind, pc.coalesce(date, older)]
+
+    def _decode_cells(self, cells: Bytes, elements: tuple[Element, ...]) -> list[pa.Array]:
+        """Decode what `_cut` cut; what does not fit is null, and reported where its record is decoded."""
+        matrix, arrays, start = examine(cells), [], 0
+        for element in elements:
+            found = matrix.cells(start, start + element.length)
+            start += element.length
+            if found is None:
+                arrays.append(pa.nulls(len(cells), element_type(element)))
+                continue
+            decoded = DECODERS[element.kind](found, element, self.pivot).arrays
+            if element.protection != KEEP:
+                decoded = protect_columns(decoded, found, element, self.dictionary.hash_key)
+            arrays.append(decoded[0])
+        return arrays
 
     def _classify(self, cells: Bytes) -> pa.Array:
         """Name the kind of n transactions by their function and purpose."""
@@ -105,7 +127,7 @@ class Contexts:
         return next(
             (
                 rule.kind
-                for rule in self.kinds
+                for rule in self.dictionary.kinds
                 if rule.function in ("", function) and rule.purpose in ("", purpose)
             ),
             _OTHER,
@@ -188,14 +210,12 @@ def _cut(window: Window, positions: Ints, contents: Ints, elements: tuple[Elemen
     return np.concatenate(parts, axis=1)
 
 
-def _decode_cells(cells: Bytes, elements: tuple[Element, ...], pivot: int) -> list[pa.Array]:
-    """Decode what `_cut` cut; what does not fit is null, and reported where its record is decoded."""
-    matrix, arrays, start = examine(cells), [], 0
-    for element in elements:
-        found = matrix.cells(start, start + element.length)
-        start += element.length
-        kind = element_type(element)
-        arrays.append(
-            DECODERS[element.kind](found, element, pivot).arrays[0] if found else pa.nulls(len(cells), kind)
-        )
-    return arrays
+def _as_protected(element: Element, dictionary: Dictionary) -> Element:
+    """Protect an element as the one is that the dictionary has in its place; a date can only be dropped."""
+    layout = dictionary.layout(element.group)
+    same = (each for each in (layout.elements if layout else ()) if each.start == element.start)
+    known = next(same, element)
+    protection = known.protection
+    if protection != KEEP and KINDS[element.kind] != "string":
+        protection = DROP
+    return replace(element, pii=known.pii, protection=protection)

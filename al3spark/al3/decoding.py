@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from al3spark.al3.cells import BLANK, UNSENT, Cells, Matrix, bitmap, decode_text
-from al3spark.al3.dictionary import Element, Layout
+from al3spark.al3.dictionary import KEEP, Element, Layout
+from al3spark.al3.privacy import protect_columns
 from al3spark.al3.tables import element_type
 
 Bytes = npt.NDArray[np.uint8]
@@ -44,10 +45,12 @@ class DecodedGroup:
     invalid: tuple[tuple[Element, Mask], ...]
 
 
-def decode_group(layout: Layout, matrix: Matrix, pivot: int = DEFAULT_PIVOT) -> DecodedGroup:
+def decode_group(
+    layout: Layout, matrix: Matrix, pivot: int = DEFAULT_PIVOT, hash_key: bytes = b""
+) -> DecodedGroup:
     """Decode n records of one group. Shape: `matrix` uint8[n, layout.length].
 
-    `pivot`: two-digit years above it are 19yy, others 20yy.
+    `pivot`: two-digit years above it are 19yy, others 20yy. `hash_key`: for elements that are to be hashed.
     """
     per_element: list[tuple[pa.Array, ...]] = []
     invalid: list[tuple[Element, Mask]] = []
@@ -57,7 +60,10 @@ def decode_group(layout: Layout, matrix: Matrix, pivot: int = DEFAULT_PIVOT) -> 
             per_element.append(_all_null(element, len(matrix.rows)))
             continue
         decoded = DECODERS[element.kind](cells, element, pivot)
-        per_element.append(decoded.arrays)
+        if element.protection == KEEP:
+            per_element.append(decoded.arrays)
+        else:
+            per_element.append(protect_columns(decoded.arrays, cells, element, hash_key))
         if decoded.invalid is not None and decoded.invalid.any():
             invalid.append((element, decoded.invalid))
     for newer, older in layout.replacements:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from al3spark.al3.cells import Cells, Matrix, decode_text, examine
 from al3spark.al3.contexts import Contexts
-from al3spark.al3.decoding import DEFAULT_PIVOT, decode_group
+from al3spark.al3.decoding import DEFAULT_PIVOT, DecodedGroup, decode_group
 from al3spark.al3.dictionary import CONTEXT_COLUMNS, KINDS, Dictionary, Element, Layout
 from al3spark.al3.faults import FaultLog, Faults, shape
 from al3spark.al3.leading import decode_leading
@@ -86,7 +87,7 @@ class Gatherer:
 
     def __post_init__(self) -> None:
         keep_freed_memory()
-        self.contexts = Contexts(self.dictionary.kinds, self.pivot)
+        self.contexts = Contexts(self.dictionary, self.pivot)
         self._pending = {layout.group.encode(): _prepare(layout) for layout in self.dictionary.layouts}
 
     def describes(self, group: bytes) -> bool:
@@ -198,14 +199,16 @@ class Gatherer:
 
     def _decode(self, pending: _Pending, rows: Bytes, keys: Keys, tails: Tails) -> Block:
         matrix = examine(rows)
-        decoded = decode_group(pending.layout, matrix, self.pivot)
+        decoded = decode_group(pending.layout, matrix, self.pivot, self.dictionary.hash_key)
         for element, invalid in decoded.invalid:
             self._report_values(element, np.flatnonzero(invalid), rows, keys)
+        values = (*decoded.arrays, tails.column())
+        if not self.dictionary.keeps_untyped:
+            values = (*_without_odd(decoded), pa.nulls(len(rows), pa.binary()))
         columns = [
             *self._leading(keys, matrix, pending.layout.header_length),
             *self.contexts.columns(keys.contexts, pending.context),
-            *decoded.arrays,
-            tails.column(),
+            *values,
         ]
         batch = pa.RecordBatch.from_arrays(columns, schema=pending.schema)
         return Block(pending.layout.table, batch, _count_files(keys))
@@ -222,7 +225,9 @@ class Gatherer:
             *self._leading(keys, examine(header), HEADER),
             *self.contexts.columns(keys.contexts, tuple(CONTEXT_COLUMNS)),
             code,
-            pa.array(raws, pa.binary()),
+            pa.array(raws, pa.binary())
+            if self.dictionary.keeps_untyped
+            else pa.nulls(len(raws), pa.binary()),
         ]
         yield Block(
             UNMAPPED_TABLE, pa.RecordBatch.from_arrays(columns, schema=UNMAPPED_SCHEMA), _count_files(keys)
@@ -312,6 +317,14 @@ def _prepare(layout: Layout) -> _Pending:
         torn,
         layout.context_columns,
     )
+
+
+def _without_odd(decoded: DecodedGroup) -> tuple[pa.Array, ...]:
+    """Drop all values of records of which one does not fit: shifted, any element can hold any value."""
+    if not decoded.invalid:
+        return decoded.arrays
+    fits = pa.array(~np.logical_or.reduce([invalid for _, invalid in decoded.invalid]))
+    return tuple(pc.if_else(fits, array, pa.scalar(None, array.type)) for array in decoded.arrays)
 
 
 def _count_files(keys: Keys) -> tuple[tuple[int, int], ...]:

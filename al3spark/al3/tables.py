@@ -8,7 +8,7 @@ front, so that the parse does not depend on the run.
 
 import pyarrow as pa
 
-from al3spark.al3.dictionary import KINDS, Element, Layout
+from al3spark.al3.dictionary import HASH, KINDS, MASK, Element, Layout
 from al3spark.al3.faults import ERRORS_SCHEMA
 
 UNMAPPED_TABLE, ERRORS_TABLE = "unmapped_groups", "errors"
@@ -53,6 +53,8 @@ _TYPES = {
 
 def element_type(element: Element) -> pa.DataType:
     """Give the Arrow type of an element's column."""
+    if element.protection in (MASK, HASH):
+        return pa.string()
     kind = KINDS[element.kind]
     return pa.decimal128(18, element.scale) if kind == "decimal128" else _TYPES[kind]
 

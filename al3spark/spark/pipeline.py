@@ -80,7 +80,10 @@ def run_chunk(
     view = f"al3spark_{uuid.uuid4().hex}"
     blocks.createOrReplaceTempView(view)
     try:
-        query = f"SELECT /*+ REBALANCE(table_name) */ * FROM {view} SORT BY table_name, split_id, block_no"
+        query = (
+            f"SELECT /*+ REBALANCE(table_name, folder) */ * FROM {view} "
+            "SORT BY table_name, folder, split_id, block_no"
+        )
         rows = collect(spark, spark.sql(query).mapInArrow(tell_briefly(make_write(write)), STAGED))
     finally:
         with suppress(PySparkException, Py4JError, ConnectionError):  # what went wrong before counts

@@ -1,8 +1,8 @@
 """What runs inside Spark's tasks: fingerprint files, parse splits, write tables.
 
-Rows cross from parse to write as *blocks*: serialized record batches with table, split and number. Promises:
-the blocks of a split are identical on every attempt (no clock, no attempt id in them); the last one of each
-split holds its totals, against which the driver checks what was written.
+Rows cross from parse to write as *blocks*: serialized record batches with table, folder, split and number.
+Promises: the blocks of a split are identical on every attempt (no clock, no attempt id in them); the last one
+of each split holds its totals, against which the driver checks what was written.
 """
 
 import gc
@@ -22,6 +22,7 @@ from al3spark.al3.parsing import SplitParser
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import Al3Error, StoreError
+from al3spark.spark.partitions import deal
 from al3spark.spark.reading import Failure, as_failure, read_files
 from al3spark.spark.splits import Sealed, Split
 from al3spark.store.places import Readable
@@ -31,12 +32,13 @@ Batches = Iterator[pa.RecordBatch]
 Task = Callable[[Batches], Batches]
 
 TOTALS = "_totals"
-BLOCKS = "table_name string, split_id int, block_no int, rows bigint, payload binary"
+BLOCKS = "table_name string, folder string, split_id int, block_no int, rows bigint, payload binary"
 
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _BLOCK_SCHEMA = pa.schema(
     [
         ("table_name", pa.string()),
+        ("folder", pa.string()),
         ("split_id", pa.int32()),
         ("block_no", pa.int32()),
         ("rows", pa.int64()),
@@ -56,6 +58,7 @@ class ParseTask:
     limits: Limits
     retry: RetryPlan = field(default_factory=RetryPlan)
     isolated: bool = False  # each file in a child process
+    partition_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,15 @@ def make_parse(task: ParseTask, splits: tuple[Split, ...], parse_one: ParseSplit
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
                 sums: Counter[str] = Counter()
-                for number, block in enumerate(parse_one(task, sealed.open(split_id))):
+                number = 0
+                for block in parse_one(task, sealed.open(split_id)):
                     if isinstance(block, SplitTotals):
                         yield _as_row(split_id, number, replace(block, sums=tuple(sorted(sums.items()))))
-                    else:
-                        row = _as_row(split_id, number, block)
+                        continue
+                    for folder, rows in deal(block.batch, task.partition_by):
+                        row = _as_row(split_id, number, Block(block.table, rows), folder)
                         sums[block.table] += sum_bytes(row.column("payload")[0].as_buffer())
+                        number += 1
                         yield row
 
     return parse
@@ -165,11 +171,11 @@ def make_validate(task: ParseTask, splits: tuple[Split, ...], places_per_code: i
     return validate
 
 
-def _as_row(split_id: int, number: int, block: Block | SplitTotals) -> pa.RecordBatch:
+def _as_row(split_id: int, number: int, block: Block | SplitTotals, folder: str = "") -> pa.RecordBatch:
     if isinstance(block, SplitTotals):
-        values = [TOTALS, split_id, number, len(block.files), block.to_bytes()]
+        values = [TOTALS, folder, split_id, number, len(block.files), block.to_bytes()]
     else:
-        values = [block.table, split_id, number, block.batch.num_rows, serialize(block.batch)]
+        values = [block.table, folder, split_id, number, block.batch.num_rows, serialize(block.batch)]
     columns = [pa.array([value], field.type) for value, field in zip(values, _BLOCK_SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=_BLOCK_SCHEMA)
 

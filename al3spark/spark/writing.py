@@ -1,8 +1,8 @@
 """The write stage inside Spark's tasks: sorted blocks to staged Parquet files, one a table.
 
-In: blocks, sorted by table, split and number. Out: a row for each staged file, which says how many rows of
-which split it holds; totals pass through. Promises: one file is open at a time; what is dropped is never
-visible.
+In: blocks, sorted by table, folder, split and number. Out: a row for each staged file, which says how many
+rows of which split it holds; totals pass through. Promises: one file is open at a time; what is dropped is
+never visible.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from pyspark import TaskContext
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.tables import table_schemas
 from al3spark.errors import BatchError, StoreError
+from al3spark.spark.partitions import is_partitioned, without_partitions
 from al3spark.spark.tasks import TOTALS, Batches, Task, sum_bytes
 from al3spark.store.places import Place
 from al3spark.store.staging import StagedWriter
@@ -50,30 +51,39 @@ class WriteTask:
     job_id: str
     chunk: int
     ingest_date: str
+    partition_by: tuple[str, ...] = ()
+
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """What the files of each table hold, `job_id` aside."""
+        return {
+            table: without_partitions(schema, self.partition_by) if is_partitioned(schema) else schema
+            for table, schema in table_schemas(self.dictionary.layouts).items()
+        }
 
 
 def make_write(task: WriteTask) -> Task:
     """Make the function of the write stage: sorted blocks to staged Parquet files, one a table."""
-    schemas = table_schemas(task.dictionary.layouts)
+    schemas = task.schemas
 
     def write(blocks: Batches) -> Batches:
         open_file: _TableFile | None = None
         pa.default_memory_pool().release_unused()  # what a parse in this process kept for the next one
         try:
             for batch in blocks:
-                for table, split_id, rows, payload in zip(
-                    *(batch.column(name) for name in ("table_name", "split_id", "rows", "payload")),
+                for table, folder, split_id, rows, payload in zip(
+                    *(batch.column(name) for name in ("table_name", "folder", "split_id", "rows", "payload")),
                     strict=True,
                 ):
-                    name = table.as_py()
+                    name, where = table.as_py(), folder.as_py()
                     if name == TOTALS:
                         yield _staged_row(TOTALS, totals=payload.as_py())
                         continue
-                    if open_file and open_file.table != name:
+                    if open_file and (open_file.table, open_file.folder) != (name, where):
                         yield open_file.finish()
                         open_file = None
                     if open_file is None:
-                        open_file = _TableFile(task, name, schemas[name])
+                        open_file = _TableFile(task, name, where, schemas[name])
                     open_file.add(split_id.as_py(), rows.as_py(), payload.as_buffer())
             if open_file:
                 yield open_file.finish()
@@ -86,13 +96,13 @@ def make_write(task: WriteTask) -> Task:
 
 
 class _TableFile:
-    """A Parquet file of one table that a write task is staging."""
+    """A Parquet file of one folder of one table that a write task is staging."""
 
-    def __init__(self, task: WriteTask, table: str, schema: pa.Schema) -> None:
+    def __init__(self, task: WriteTask, table: str, folder: str, schema: pa.Schema) -> None:
         context = TaskContext.get()
         part, attempt = (context.partitionId(), context.taskAttemptId()) if context else (0, 0)
-        self.table = table
-        self._final_name = final_name(table, task.ingest_date, task.job_id, task.chunk, f"{part:05}")
+        self.table, self.folder = table, folder
+        self._final_name = final_name(table, task.ingest_date, task.job_id, task.chunk, f"{part:05}", folder)
         self._schema = schema
         self._job_id = task.job_id
         self._file: StagedWriter = task.place.stage(self._final_name, task.job_id, task.chunk, attempt)
@@ -137,9 +147,10 @@ class _TableFile:
             self._waiting, self._waiting_bytes = [], 0
 
 
-def final_name(table: str, ingest_date: str, job_id: str, chunk: int, part: str) -> str:
-    """Name a file of a table; no other plan ever uses the name."""
-    return f"{table}/ingest_date={ingest_date}/part-{job_id}-{chunk:06}-{part}.parquet"
+def final_name(table: str, ingest_date: str, job_id: str, chunk: int, part: str, folder: str = "") -> str:
+    """Name a file of a table, or of a folder below its day; no other plan ever uses the name."""
+    below = f"{folder}/" if folder else ""
+    return f"{table}/ingest_date={ingest_date}/{below}part-{job_id}-{chunk:06}-{part}.parquet"
 
 
 def open_parquet(file: StagedWriter, schema: pa.Schema) -> pq.ParquetWriter:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-DATA_NAME = re.compile(r"([^/]+)/(ingest_date=[^/]+)/part-(.+)-\d{6,}-([^/-]+)\.parquet")
+DATA_NAME = re.compile(r"([^/]+)/(ingest_date=[^/]+(?:/[^/=]+=[^/]+)*)/part-(.+)-\d{6,}-([^/-]+)\.parquet")
 _LITERAL = re.compile(r"[^*?[]*")
 
 

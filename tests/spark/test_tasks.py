@@ -185,7 +185,7 @@ def test_a_row_group_gathers_64_mib() -> None:
 
 def test_a_block_that_lost_rows_stops_the_task_and_leaves_nothing_staged(write_task: WriteTask) -> None:
     good, bad = block("errors", 0, 0, [fault(1)]), block("errors", 2, 1, [fault(2)])
-    bad = bad.set_column(3, "rows", pa.array([2], pa.int64()))
+    bad = bad.set_column(4, "rows", pa.array([2], pa.int64()))
     with pytest.raises(BatchError, match="a block of split 2 lost rows on its way: 1 of 2"):
         rows(make_write(write_task)(iter([good, bad])))
     assert staged_files(Path(write_task.place.uri("x")).parent) == []

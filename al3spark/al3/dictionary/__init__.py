@@ -1,10 +1,17 @@
 """The layouts of AL3 groups as data: CSV files, read and checked once, compiled into frozen values."""
 
 from al3spark.al3.dictionary.layouts import (
+    BY_MONTH,
+    BY_YEAR,
     CONTEXT_COLUMNS,
+    DROP,
+    HASH,
+    KEEP,
     KINDS,
     LEADING_COLUMNS,
+    MASK,
     NAME_PARTS,
+    PARTITION_COLUMNS,
     Dictionary,
     Element,
     Layout,
@@ -14,10 +21,17 @@ from al3spark.al3.dictionary.layouts import (
 from al3spark.al3.dictionary.loading import load_dictionary
 
 __all__ = [
+    "BY_MONTH",
+    "BY_YEAR",
     "CONTEXT_COLUMNS",
+    "DROP",
+    "HASH",
+    "KEEP",
     "KINDS",
     "LEADING_COLUMNS",
+    "MASK",
     "NAME_PARTS",
+    "PARTITION_COLUMNS",
     "Dictionary",
     "Element",
     "Layout",

@@ -7,7 +7,7 @@ hashable and picklable. loading.py makes them from CSV files, checking.py says w
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from al3spark.errors import DictionaryError
@@ -36,6 +36,9 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# What becomes of a value that may identify people. Masked and hashed, it is text, whatever its kind.
+KEEP, MASK, HASH, DROP = "keep", "mask", "hash", "drop"
+
 # What a `name` element adds to its own column: <element>_format and so on.
 NAME_PARTS = ("format", "prefix", "first", "middle", "last", "suffix")
 
@@ -50,6 +53,17 @@ CONTEXT_COLUMNS: Mapping[str, str] = MappingProxyType(
         "transaction_kind": "2TRG",
         "transaction_effective_date": "2TRG",
     }
+)
+
+# What the folders of a table can be made by: some of these columns, and two made of the date.
+BY_MONTH, BY_YEAR = "transaction_effective_month", "transaction_effective_year"
+PARTITION_COLUMNS = (
+    "line_of_business",
+    "transaction_kind",
+    "transaction_function",
+    "business_purpose",
+    BY_MONTH,
+    BY_YEAR,
 )
 
 # The columns that every table starts with. No other element can have such a name.
@@ -82,7 +96,10 @@ def header_length(group: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A position range in a group, and how to read it. `scale` is the number of implied decimals."""
+    """A position range in a group, and how to read it. `scale` is the number of implied decimals.
+
+    `pii`: what it tells of people, "" for nothing; `protection`: what becomes of that.
+    """
 
     group: str
     name: str
@@ -96,6 +113,7 @@ class Element:
     pii: str = ""
     confidence: str = ""
     sources: str = ""
+    protection: str = KEEP
 
     @property
     def end(self) -> int:
@@ -173,13 +191,16 @@ class TransactionKind:
 class Dictionary:
     """All groups with described elements, sorted by designator; the titles of all known groups; a digest.
 
-    `kinds`: of transactions, the first that fits counts.
+    `kinds`: of transactions, the first that fits counts. `keeps_untyped`: what no element describes is kept,
+    too. `hash_key`: for values that are hashed.
     """
 
     layouts: tuple[Layout, ...]
     titles: tuple[tuple[str, str], ...]
     version: str
     kinds: tuple[TransactionKind, ...] = ()
+    keeps_untyped: bool = True
+    hash_key: bytes = field(default=b"", repr=False)
 
     def layout(self, group: str) -> Layout | None:
         """The layout of a group, or None if its elements are not described."""
@@ -189,6 +210,10 @@ class Dictionary:
 
 
 def _same_type(older: Element, newer: Element) -> bool:
-    if "name" in (older.kind, newer.kind) or KINDS[older.kind] != KINDS[newer.kind]:
+    if "name" in (older.kind, newer.kind) or older.protection != newer.protection:
+        return False
+    if older.protection in (MASK, HASH):
+        return True
+    if KINDS[older.kind] != KINDS[newer.kind]:
         return False
     return KINDS[older.kind] != "decimal128" or older.scale == newer.scale
