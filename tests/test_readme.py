@@ -70,6 +70,7 @@ def test_command_of_the_readme_ends_well(
     command: str, data: Path, tmp_path: Path, spark: "SparkSession", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(data)
+    monkeypatch.setenv("AL3_KEY", "a-long-secret-of-yours")
     places = {
         "/data/incoming": data / "incoming",
         "/data/tables": tmp_path / "tables",
