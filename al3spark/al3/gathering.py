@@ -18,11 +18,11 @@ from al3spark.al3.cells import Cells, Matrix, decode_text, examine
 from al3spark.al3.contexts import Contexts
 from al3spark.al3.decoding import DEFAULT_PIVOT, DecodedGroup, decode_group
 from al3spark.al3.dictionary import CONTEXT_COLUMNS, KINDS, Dictionary, Element, Layout
-from al3spark.al3.faults import FaultLog, Faults, shape
+from al3spark.al3.faults import FaultLog
 from al3spark.al3.leading import decode_leading
 from al3spark.al3.memory import keep_freed_memory
+from al3spark.al3.misfits import Misfits
 from al3spark.al3.records import HEADER, Keys, Window, blank_tails, cut_headers, join_keys
-from al3spark.al3.squeeze import OffsetMap
 from al3spark.al3.stretches import Stretch, by_group, join_stretches
 from al3spark.al3.tables import UNMAPPED_SCHEMA, UNMAPPED_TABLE, layout_schema
 from al3spark.al3.tails import Tails, cut_tails, join_tails
@@ -74,8 +74,7 @@ class Gatherer:
     pivot: int = DEFAULT_PIVOT
     file_ids: list[str] = field(default_factory=list)
     contexts: Contexts = field(init=False)
-    _maps: list[OffsetMap] = field(default_factory=list)
-    _map_bytes: int = 0
+    misfits: Misfits = field(init=False)
     _pending: dict[bytes, _Pending] = field(default_factory=dict)
     _unmapped: list[tuple[Keys, Bytes, list[bytes]]] = field(default_factory=list)
     _unmapped_bytes: int = 0
@@ -88,18 +87,12 @@ class Gatherer:
     def __post_init__(self) -> None:
         keep_freed_memory()
         self.contexts = Contexts(self.dictionary, self.pivot)
+        self.misfits = Misfits(self.faults)
         self._pending = {layout.group.encode(): _prepare(layout) for layout in self.dictionary.layouts}
 
     def describes(self, group: bytes) -> bool:
         """Whether the dictionary has a layout for a group."""
         return group in self._pending
-
-    def add_map(self, offsets: OffsetMap) -> int:
-        """Take up a window's way back to the original file; returns its number for `Keys.maps`."""
-        if not (self._maps and self._maps[-1] is offsets):
-            self._maps.append(offsets)
-            self._map_bytes += 4 * offsets.start.nbytes
-        return len(self._maps) - 1
 
     def take(self, stretch: Stretch, hold: bool = False) -> Iterator[Block]:
         """Take up the records of a window; give out what is ripe. `hold`: a context is not known yet."""
@@ -121,7 +114,9 @@ class Gatherer:
         width = pending.layout.length
         matrix = window.matrix(positions, width)
         blank_tails(matrix, pending.whole[contents])
-        self._report_torn(pending, keys, contents)
+        torn = np.flatnonzero(pending.torn[contents])
+        if len(torn):
+            self.misfits.report_torn(pending.layout, keys[torn], contents[torn])
         pending.matrices.append(matrix)
         pending.keys.append(keys)
         pending.tails.append(cut_tails(window, positions, contents, width))
@@ -143,7 +138,7 @@ class Gatherer:
 
     def relieve(self) -> Iterator[Block]:
         """Give out everything if too much waits; only between windows, whose maps and contexts it forgets."""
-        if self._pending_bytes + self._map_bytes > _PENDING_BYTES and not self._holds:
+        if self._pending_bytes + self.misfits.map_bytes > _PENDING_BYTES and not self._holds:
             yield from self.flush()
 
     def flush(self) -> Iterator[Block]:
@@ -152,8 +147,7 @@ class Gatherer:
         for pending in self._pending.values():
             yield from self._ripe(pending, 1)
         yield from self._flush_unmapped()
-        self._maps.clear()
-        self._map_bytes = 0
+        self.misfits.forget()
         self.contexts.forget()
 
     def _deal(self) -> Iterator[Block]:
@@ -201,7 +195,7 @@ class Gatherer:
         matrix = examine(rows)
         decoded = decode_group(pending.layout, matrix, self.pivot, self.dictionary.hash_key)
         for element, invalid in decoded.invalid:
-            self._report_values(element, np.flatnonzero(invalid), rows, keys)
+            self.misfits.report_values(element, np.flatnonzero(invalid), rows, keys)
         values = (*decoded.arrays, tails.column())
         if not self.dictionary.keeps_untyped:
             values = (*_without_odd(decoded), pa.nulls(len(rows), pa.binary()))
@@ -241,58 +235,8 @@ class Gatherer:
             for group in np.unique(groups).tolist():
                 code = group.to_bytes(4, "little").decode("latin-1")
                 field_of = Element(code, name, start, 4, "integer")
-                self._report_values(field_of, bad[groups == group], matrix.rows, keys)
+                self.misfits.report_values(field_of, bad[groups == group], matrix.rows, keys)
         return leading.arrays
-
-    def _report_values(self, element: Element, rows: Ints, matrix: Bytes, keys: Keys) -> None:
-        chosen = keys[rows]
-        begin, end = self._locate(chosen, element.start), self._locate(chosen, element.end)
-        raws = tuple(shape(row.tobytes()) for row in matrix[rows, element.start : element.end])
-        text = f"is no {element.kind}"
-        self.faults.add(
-            Faults(
-                "VALUE_INVALID",
-                text,
-                chosen.files,
-                chosen.offsets,
-                begin,
-                end - begin,
-                element.group,
-                element.name,
-                element.element_id or None,
-                raws,
-            )
-        )
-
-    def _report_torn(self, pending: _Pending, keys: Keys, contents: Ints) -> None:
-        torn = np.flatnonzero(pending.torn[contents])
-        for size in np.unique(contents[torn]).tolist() if len(torn) else ():
-            chosen = keys[torn[contents[torn] == size]]
-            element = next(each for each in pending.layout.elements if each.start < size < each.end)
-            text = f"a record of {size} bytes ends inside the element"
-            begin = self._locate(chosen, element.start)
-            length = self._locate(chosen, size) - begin
-            self.faults.add(
-                Faults(
-                    "GROUP_TOO_SHORT",
-                    text,
-                    chosen.files,
-                    chosen.offsets,
-                    begin,
-                    length,
-                    element.group,
-                    element.name,
-                    element.element_id or None,
-                )
-            )
-
-    def _locate(self, keys: Keys, position: int) -> Ints:
-        """Give the original offset of a position in each record."""
-        found = np.empty(len(keys.starts), np.int64)
-        for number in np.unique(keys.maps).tolist():
-            here = keys.maps == number
-            found[here] = self._maps[number].locate(keys.starts[here] + position)
-        return found
 
 
 def _prepare(layout: Layout) -> _Pending:

@@ -204,7 +204,7 @@ class _FileParser:
             links.transaction,
             links.parent,
             starts,
-            np.full(len(starts), self.gatherer.add_map(offsets)),
+            np.full(len(starts), self.gatherer.misfits.add_map(offsets)),
             contexts,
         )
         groups = headers.groups

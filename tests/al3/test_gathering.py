@@ -296,7 +296,7 @@ def add_notes(gatherer: Gatherer, count: int, file: int = 0) -> Iterator[Block]:
     record = note(BODY)
     window = Window(record * count + PADDING)
     sizes = np.full(count, len(record))
-    number = gatherer.add_map(OffsetMap(*[np.zeros(1, np.int64)] * 4))
+    number = gatherer.misfits.add_map(OffsetMap(*[np.zeros(1, np.int64)] * 4))
     yield from gatherer.add(b"5NOT", window, np.arange(count) * 65, sizes, keys(count, file, number))
 
 
@@ -334,7 +334,7 @@ def test_rows_of_wide_groups_come_in_smaller_batches() -> None:
         Dictionary((Layout("5WID", "wide", "", tuple(elements)),), (), ""), FaultLog(), file_ids=["a"]
     )
     window = Window(b"5WID999" + b" " * 992 + PADDING)
-    number = gatherer.add_map(OffsetMap(*[np.zeros(1, np.int64)] * 4))
+    number = gatherer.misfits.add_map(OffsetMap(*[np.zeros(1, np.int64)] * 4))
     positions, sizes = np.zeros(2000, np.int64), np.full(2000, 999)
     blocks = list(gatherer.add(b"5WID", window, positions, sizes, keys(2000, 0, number)))
     assert blocks
@@ -344,7 +344,7 @@ def test_rows_of_wide_groups_come_in_smaller_batches() -> None:
 def test_unmapped_records_come_in_batches_of_bounded_size() -> None:
     gatherer = Gatherer(DICTIONARY, FaultLog(), file_ids=["a"])
     window = Window(b"5ZZZ999" + b" " * 992 + PADDING)
-    number = gatherer.add_map(OffsetMap(*[np.zeros(1, np.int64)] * 4))
+    number = gatherer.misfits.add_map(OffsetMap(*[np.zeros(1, np.int64)] * 4))
     positions, sizes = np.zeros(1000, np.int64), np.full(1000, 999)
     counts = [
         sum(
@@ -360,7 +360,7 @@ def test_too_much_that_waits_is_given_out_between_windows() -> None:
     gatherer = Gatherer(DICTIONARY, FaultLog(), file_ids=["a"])
     assert list(add_notes(gatherer, 10)) == []
     assert list(gatherer.relieve()) == []
-    gatherer.add_map(OffsetMap(*[np.zeros(3 << 20, np.int64)] * 4))
+    gatherer.misfits.add_map(OffsetMap(*[np.zeros(3 << 20, np.int64)] * 4))
     assert [block.batch.num_rows for block in gatherer.relieve()] == [10]
     assert list(gatherer.relieve()) == []
 
