@@ -22,12 +22,13 @@ import click
 from click.core import ParameterSource
 
 import al3spark
-from al3spark.al3.dictionary import load_dictionary
 from al3spark.config import Options, Source
 from al3spark.display import ProgressLine, findings_lines, preview_lines, summary_lines
 from al3spark.errors import Al3Error, CancelledError, DictionaryError, RequestError
-from al3spark.flags import DESCRIBED, READING, flags
+from al3spark.flags import DESCRIBED, READING, SPLITTING, flags
 from al3spark.format_cli import COMMANDS as FORMAT_COMMANDS
+from al3spark.format_cli import dictionary
+from al3spark.licensee_cli import COMMANDS as LICENSEE_COMMANDS
 from al3spark.operator_cli import COMMANDS as OPERATOR_COMMANDS
 from al3spark.reporting import LogLines
 from al3spark.requests import load_request
@@ -35,7 +36,6 @@ from al3spark.requests import load_request
 FAILED, PARTLY = 1, 3
 BY_SIGNAL = 128  # and its number: 130 for SIGINT, 143 for SIGTERM
 _COME_AGAIN_S = 0.05
-_SPLITTING = ("pattern", "split_mib", "window_kib", "master")  # how the work is cut
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -189,20 +189,14 @@ def ingest(
 
 @cli.command()
 @click.argument("source")
-@flags(*_SPLITTING, *READING)
+@flags(*SPLITTING, *READING)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON on standard output.")
 def validate(source: str, pattern: str, as_json: bool, **options: Any) -> int:
     """Parse the AL3 files of SOURCE as `ingest` does and write nothing; exit with 1 if there is any error."""
-    from al3spark.spark.running import run_interruptibly
-    from al3spark.spark.session import open_session
-    from al3spark.store.places import open_place
+    from al3spark.scanning import scan_source
     from al3spark.validation import validate_source
 
-    asked, how = Source(source, pattern), Options(**options)
-    load_dictionary(*how.dictionaries)  # here and below: what is wrong is told before Spark starts
-    next(iter(open_place(asked.uri).list_files(asked.pattern)), None)
-    with ProgressLine() as progress, open_session(how.master) as spark:
-        findings = run_interruptibly(spark, lambda: validate_source(asked, how, spark, progress.show))
+    findings = scan_source(Source(source, pattern), Options(**options), validate_source)
     if as_json:
         click.echo(json.dumps(findings, indent=2))
     else:
@@ -216,6 +210,8 @@ def _print_lines(lines: Sequence[str]) -> None:
 
 for _command in (*FORMAT_COMMANDS, *OPERATOR_COMMANDS):
     cli.add_command(_command)
+for _command in LICENSEE_COMMANDS:
+    dictionary.add_command(_command)
 
 
 if __name__ == "__main__":

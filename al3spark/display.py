@@ -184,7 +184,7 @@ def job_lines(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
         rows.append(
             (job["job_id"], shown, created, f"{progress['total_files']:,}", f"{progress['failed']:,}")
         )
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def status_lines(status: Mapping[str, Any]) -> list[str]:
@@ -219,7 +219,7 @@ def dictionary_lines(dictionary: Dictionary) -> list[str]:
         layout = dictionary.layout(group)
         facts = (layout.table, str(len(layout.elements)), str(layout.length)) if layout else ("-", "-", "-")
         rows.append((group, *facts, title))
-    return [*_aligned(rows), f"version {dictionary.version}"]
+    return [*aligned(rows), f"version {dictionary.version}"]
 
 
 def group_lines(layout: Layout) -> list[str]:
@@ -238,7 +238,7 @@ def group_lines(layout: Layout) -> list[str]:
         )
         for each in layout.elements
     ]
-    return [f"{layout.group} {layout.title}: table {layout.table}, {layout.length} bytes", *_aligned(rows)]
+    return [f"{layout.group} {layout.title}: table {layout.table}, {layout.length} bytes", *aligned(rows)]
 
 
 def _columns(pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -247,8 +247,9 @@ def _columns(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [f"  {name:<{wide}}  {value:>{right}}" for name, value in pairs]
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lay out cells in columns."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     return [
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows

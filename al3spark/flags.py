@@ -17,6 +17,7 @@ from al3spark.options import Option, Range, Words, describe
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DESCRIBED = {option.name: option for option in (*describe(Source), *describe(Options))}
+SPLITTING = ("pattern", "split_mib", "window_kib", "master")  # how the work is cut
 READING = ("dictionaries", "century_pivot")  # how files are read
 
 

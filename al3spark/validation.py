@@ -6,21 +6,11 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from al3spark.al3.archives import Limits
-from al3spark.al3.dictionary import load_dictionary
 from al3spark.al3.faults import ERROR, KINDS
-from al3spark.batch import MIB
 from al3spark.config import Options, Source
-from al3spark.planning import identify_inputs, list_inputs
-from al3spark.preparing import make_access
 from al3spark.reporting import Progress
+from al3spark.scanning import plan_scan
 from al3spark.spark.pipeline import add_parts, validate_files
-from al3spark.spark.running import watch_tasks
-from al3spark.spark.session import count_cores
-from al3spark.spark.splits import choose_split_bytes, pack_splits
-from al3spark.spark.tasks import ParseTask
-from al3spark.store.ledger import no_ledger
-from al3spark.store.places import open_place
 
 PLACES = 3
 
@@ -29,25 +19,9 @@ def validate_source(
     source: Source, options: Options, spark: SparkSession, report: Callable[[Progress], None]
 ) -> dict[str, Any]:
     """Give faults by code with their first places, and counts of files, records and errors."""
-    place = open_place(source.uri, make_access(source.s3, options))
-    task = ParseTask(
-        place,
-        load_dictionary(*options.dictionaries),
-        options.century_pivot,
-        options.window_kib << 10,
-        Limits(),
-    )
-    listed = list_inputs(place, source.pattern, source.files)
-    split_bytes = choose_split_bytes(listed, count_cores(spark), options.split_mib * MIB)
-    selection = identify_inputs(spark, task, listed, no_ledger(), again=False, part_bytes=split_bytes)
-    splits = pack_splits(selection.files, split_bytes)
-    size = sum(file.size for file in selection.files)
-
-    def tell(part: float) -> None:
-        report(Progress("parsing", len(selection.files), size, part))
-
-    with watch_tasks(spark, "al3spark-validate", len(splits), tell):
-        totals, faults = validate_files(spark, task, splits, PLACES)
+    scan = plan_scan(source, options, spark)
+    with scan.watch(spark, "al3spark-validate", report):
+        totals, faults = validate_files(spark, scan.task, scan.splits, PLACES)
     counts: Counter[str] = Counter()
     files = add_parts(totals)
     for file in files:

@@ -72,8 +72,16 @@ LAYERS = {
     },
     "al3spark.operations": _STORE
     | {"al3spark.datafiles", "al3spark.monitoring", "al3spark.orphans", "al3spark.rewriting"},
-    "al3spark.validation": _ENGINE
-    | {"al3spark.planning", "al3spark.preparing", "al3spark.batch", "al3spark.reporting"},
+    "al3spark.scanning": _ENGINE
+    | {
+        "al3spark.batch",
+        "al3spark.display",
+        "al3spark.planning",
+        "al3spark.preparing",
+        "al3spark.reporting",
+    },
+    "al3spark.validation": _ENGINE | {"al3spark.scanning", "al3spark.reporting"},
+    "al3spark.coverage": _ENGINE | {"al3spark.scanning", "al3spark.display"},
     "al3spark.display": {"al3spark.al3.dictionary", "al3spark.planning", "al3spark.reporting"},
     "al3spark.operator_cli": {"al3spark.display", "al3spark.views", "al3spark.operations", "al3spark.store"},
     "al3spark.flags": {"al3spark.config", "al3spark.options"},
@@ -87,8 +95,16 @@ LAYERS = {
         "al3spark.sampling",
         "al3spark.store",
     },
+    "al3spark.licensee_cli": {
+        "al3spark.config",
+        "al3spark.coverage",
+        "al3spark.flags",
+        "al3spark.scanning",
+    },
     "al3spark.cli": _ENGINE
     | {
+        "al3spark.licensee_cli",
+        "al3spark.scanning",
         "al3spark.requests",
         "al3spark.batch",
         "al3spark.preparing",
@@ -124,7 +140,13 @@ OUTSIDE = {
     "_typeshed": set(LAYERS),  # names for type checkers only
     "boto3": {"al3spark.store"},
     "botocore": {"al3spark.store"},
-    "click": {"al3spark.cli", "al3spark.flags", "al3spark.format_cli", "al3spark.operator_cli"},
+    "click": {
+        "al3spark.cli",
+        "al3spark.flags",
+        "al3spark.format_cli",
+        "al3spark.licensee_cli",
+        "al3spark.operator_cli",
+    },
     "grpc": {"al3spark.spark"},
     "numpy": _ARROW,
     "py4j": {"al3spark.spark"},
@@ -135,6 +157,8 @@ OUTSIDE = {
         "al3spark.planning",
         "al3spark.batch",
         "al3spark.chunks",
+        "al3spark.coverage",
+        "al3spark.scanning",
         "al3spark.validation",
     },
 }
