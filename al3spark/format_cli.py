@@ -65,9 +65,10 @@ def show_group(group: str, dictionaries: tuple[str, ...]) -> None:
 
 @dictionary.command("check")
 @click.argument("directory", type=click.Path(exists=True, file_okay=False))
-def check_dictionary(directory: str) -> None:
-    """Check DIRECTORY/groups.csv and DIRECTORY/elements.csv, laid over the starter dictionary."""
-    loaded = load_dictionary(directory)
+@flags("dictionaries")
+def check_dictionary(directory: str, dictionaries: tuple[str, ...]) -> None:
+    """Check DIRECTORY/groups.csv and DIRECTORY/elements.csv, laid over the starter and each --dictionary."""
+    loaded = load_dictionary(*dictionaries, directory)
     click.echo(f"{directory} is fine: {len(loaded.layouts)} groups with elements, version {loaded.version}")
 
 

@@ -36,11 +36,11 @@ def load_request(
     problems = Problems(_labels(given))
     request = _read_request(_overlay(asked, source, destination, given), problems)
     if request is None:
-        raise RequestError(_tell(document or "the request", problems.found))
+        raise RequestError(tell_problems(document or "the request", problems.found))
     return request
 
 
-def parse_document(text: str, name: str) -> dict[str, Any]:
+def parse_document(text: str, name: str, parts: Sequence[str] = _PARTS) -> dict[str, Any]:
     """Parse JSON. RequestError: it is none, or no object, or has a name twice."""
     try:
         document = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
@@ -49,7 +49,7 @@ def parse_document(text: str, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{name}: {error}") from error
     if not isinstance(document, dict):
-        raise RequestError(f"{name}: not a JSON object; valid: {', '.join(_PARTS)}")
+        raise RequestError(f"{name}: not a JSON object; valid: {', '.join(parts)}")
     return document
 
 
@@ -155,7 +155,8 @@ def _labels(flags: Mapping[str, object]) -> dict[str, str]:
     return {f"{part}.{each.name}": each.flag for part, each in described if each.name in flags}
 
 
-def _tell(name: str, problems: Sequence[str]) -> str:
+def tell_problems(name: str, problems: Sequence[str]) -> str:
+    """Put all problems of a document into one text."""
     if len(problems) == 1:
         return f"{name}: {problems[0]}"
     return "\n  ".join([f"{name} has {len(problems)} problems:", *problems])

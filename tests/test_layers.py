@@ -82,6 +82,13 @@ LAYERS = {
     },
     "al3spark.validation": _ENGINE | {"al3spark.scanning", "al3spark.reporting"},
     "al3spark.coverage": _ENGINE | {"al3spark.scanning", "al3spark.display"},
+    "al3spark.importing": _FORMAT
+    | {
+        "al3spark.display",
+        "al3spark.options",
+        "al3spark.requests",
+        "al3spark.store",
+    },
     "al3spark.display": {"al3spark.al3.dictionary", "al3spark.planning", "al3spark.reporting"},
     "al3spark.operator_cli": {"al3spark.display", "al3spark.views", "al3spark.operations", "al3spark.store"},
     "al3spark.flags": {"al3spark.config", "al3spark.options"},
@@ -96,10 +103,14 @@ LAYERS = {
         "al3spark.store",
     },
     "al3spark.licensee_cli": {
+        "al3spark.al3.dictionary",
         "al3spark.config",
         "al3spark.coverage",
         "al3spark.flags",
+        "al3spark.importing",
+        "al3spark.locations",
         "al3spark.scanning",
+        "al3spark.store",
     },
     "al3spark.cli": _ENGINE
     | {

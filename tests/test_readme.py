@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+TOML = re.findall(r"^```toml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 # Joined lines, comments cut: what a person would type.
 COMMANDS = [
     line.partition("  #")[0].strip()
@@ -54,6 +55,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "group,element,start,length,kind,scale,ref_id,element_id,superseded_by,pii,confidence,sources\n"
         "CVH1,coverage_code,30,10,code,,,,,,,\n"
     )
+    (folder / "layouts.csv").write_text("Group,Data Element,Position,Len,Type\n5QQQ,Note,31,4,AN\n")
+    (folder / "my-map.toml").write_text(TOML[0])
     return folder
 
 
@@ -75,6 +78,7 @@ def test_command_of_the_readme_ends_well(
         "/data/incoming": data / "incoming",
         "/data/tables": tmp_path / "tables",
         "/tmp/samples": tmp_path / "new",
+        "-o my-dictionary": f"-o {tmp_path}/my-dictionary",
     }
     for written, real in places.items():
         command = command.replace(written, str(real))
@@ -82,7 +86,7 @@ def test_command_of_the_readme_ends_well(
         with pytest.raises(SystemExit):
             main(["ingest", str(data / "incoming"), str(tmp_path / "tables"), "--min-age-s", "0"])
     with pytest.raises(SystemExit) as ended:
-        main(shlex.split(command)[1:])
+        main(shlex.split(command.partition(" > ")[0])[1:])
     assert ended.value.code == 0
 
 
