@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # No deadline: the first example often pays for an import or a cache. `ci` tries more, always the same ones.
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.register_profile(
-    "ci", deadline=None, max_examples=200, derandomize=True, database=None, print_blob=True
+    "ci", deadline=None, max_examples=100, derandomize=True, database=None, print_blob=True
 )
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
