@@ -120,7 +120,7 @@ VEHICLES = (
 
 FIRST_DAY = date(2023, 1, 1)
 DAYS = tuple(f"{FIRST_DAY + timedelta(days):%Y%m%d}".encode() for days in range(3 * 365 + 366))
-DRAWN_DAYS = 3 * 365  # policies begin on one of these; the rest is for the ends of their terms
+DRAWN_DAYS = 3 * 365  # terms begin on one of these; the rest is for their ends
 
 
 def _one(choices: tuple[bytes, ...], draw: Draw) -> bytes:
@@ -146,6 +146,7 @@ INVENT: Mapping[str, Callable[[Draw], bytes]] = {
     "birth": lambda draw: (
         b"%d%02d%02d" % (1951 + int(draw() * 53), 1 + int(draw() * 12), 1 + int(draw() * 28))
     ),
+    "inception": lambda draw: b"%d%02d15" % (2008 + int(draw() * 15), 1 + int(draw() * 12)),
     "license": lambda draw: b"X%08d" % int(draw() * 1e8),
     "plate": lambda draw: b"EX%05d" % int(draw() * 1e5),
     "vin": lambda draw: b"EXAMPLE%010d" % int(draw() * 1e10),

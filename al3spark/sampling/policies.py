@@ -1,11 +1,11 @@
-"""Plausible personal-lines policies: automobile, home and dwelling fire; new, renewed, changed, cancelled.
+"""Plausible personal-lines policies: automobile, home and dwelling fire.
 
-In: a source of random numbers and a sender. Out: one transaction, a tree as FORMAT.md, Hierarchy has it.
+In: a source of random numbers and a sender. Out: one transaction, a tree as FORMAT.md, Hierarchy has it; what
+happens to the policy (it is new, renewed, changed, cancelled) is left open.
 Levels that it does not mention are assumed: what belongs to a policy is F2, to a vehicle or a dwelling R2.
 Amounts add up: coverages to the vehicle, vehicles or coverages to the policy.
 """
 
-from datetime import date
 from random import Random
 
 from al3spark.al3.dictionary import Dictionary
@@ -13,21 +13,30 @@ from al3spark.sampling import invented
 from al3spark.sampling.drafts import Draft, Place, address
 from al3spark.sampling.senders import Sender
 from al3spark.sampling.templates import (
+    CHANGED,
     EFFECTIVE,
     EXPIRATION,
+    INCEPTION,
     ISSUED,
+    NEW,
+    PURPOSE,
     SEQUENCE,
+    NetChange,
     Premium,
     Template,
+    Term,
     Varied,
     compile_template,
 )
 from al3spark.sampling.units import add_automobiles, add_dwelling, add_form, buy, draw_day, total
 
-# Policies take turns; 8 and 9 have no common factor, so that each line meets each purpose.
-_LINES = ("AUTOP", "HOME", "AUTOP", "DFIRE", "HOME", "AUTOP", "HOME", "AUTOP")
-_PURPOSES = ("RWL", "NBS", "PCH", "RWL", "XLC", "PCH", "RWL", "NBS", "RWL")
-_TERM_DAYS = {"AUTOP": 182, "HOME": 365, "DFIRE": 365}
+_LINES = ("AUTOP", "HOME", "AUTOP", "DFIRE", "HOME", "AUTOP", "HOME", "AUTOP")  # they take turns
+_TERMS = {
+    "AUTOP": Term(182, (0.92, 1.15)),
+    "HOME": Term(365, (0.98, 1.24)),
+    "DFIRE": Term(365, (0.96, 1.12)),
+}
+_AT_HOME = 0.85  # of policies insure what is where the insured lives
 _COVERAGES = {
     "AUTOP": invented.AUTO_COVERAGES,
     "HOME": invented.HOME_COVERAGES,
@@ -38,20 +47,21 @@ _COVERAGES = {
 def draw_policy(rng: Random, number: int, sender: Sender, dictionary: Dictionary) -> Template:
     """Draw the policy with a number, as a transaction that can be stamped."""
     into = Draft(sender, dictionary)
-    line, purpose = _LINES[number % len(_LINES)], _PURPOSES[number % len(_PURPOSES)]
+    line, home = _LINES[number % len(_LINES)], rng.choice(invented.TOWNS)
+    town = home if rng.random() < _AT_HOME else rng.choice(invented.TOWNS)
     units = rng.choices((1, 2, 3, 4), (4, 5, 2, 1))[0] if line == "AUTOP" else 1
     bought = tuple(buy(rng, _COVERAGES[line]) for _ in range(units))
-    _add_header(into, rng, line, purpose)
-    insured = _add_insured(into, rng, company=line == "DFIRE" and rng.random() < 0.3)
-    policy = _add_policy(into, rng, insured, line, purpose, sum(map(total, bought)))
+    _add_header(into, rng, line)
+    insured = _add_insured(into, rng, home, company=line == "DFIRE" and rng.random() < 0.3)
+    policy = _add_policy(into, rng, insured, line, sum(map(total, bought)))
     if line == "AUTOP":
-        add_automobiles(into, rng, policy, bought)
+        add_automobiles(into, rng, policy, bought, town)
     else:
-        add_dwelling(into, rng, policy, bought[0], rented=line == "DFIRE")
-    return compile_template(into.records, dictionary, sender, _TERM_DAYS[line])
+        add_dwelling(into, rng, policy, bought[0], town, rented=line == "DFIRE")
+    return compile_template(into.records, dictionary, sender, _TERMS[line])
 
 
-def _add_header(into: Draft, rng: Random, line: str, purpose: str) -> None:
+def _add_header(into: Draft, rng: Random, line: str) -> None:
     values = {
         "transaction_structure_standard_version_number": "1",
         "automation_level": "5",
@@ -62,9 +72,9 @@ def _add_header(into: Draft, rng: Random, line: str, purpose: str) -> None:
         "formal_transaction_address_sender": into.sender.code,
         "informal_transaction_address_recipient": "EXAMPLE INSURANCE AGENCY",
         "transaction_sequence_number": SEQUENCE,
-        "cycle_business_purpose": purpose,
+        "cycle_business_purpose": PURPOSE,
         **into.sender.dated("transaction_date", ISSUED),
-        **into.sender.dated("transaction_effective_date", EFFECTIVE),
+        **into.sender.dated("transaction_effective_date", CHANGED),
     }
     into.control("2TRG", values)
     if rng.random() < 0.5:
@@ -73,8 +83,7 @@ def _add_header(into: Draft, rng: Random, line: str, purpose: str) -> None:
         into.control("2GCG", {"omitted_group_designator_1": "5PMI", "lob_code": line})
 
 
-def _add_insured(into: Draft, rng: Random, company: bool) -> Place:
-    town = rng.choice(invented.TOWNS)
+def _add_insured(into: Draft, rng: Random, town: invented.Town, company: bool) -> Place:
     values = {
         "insureds_name": Varied("company" if company else "name"),
         "agencys_id_for_insured": f"A{rng.randrange(100_000):05}",
@@ -112,21 +121,20 @@ def _add_supplement(into: Draft, rng: Random, insured: Place) -> None:
     into.data("5ISI", "B2", insured, values)
 
 
-def _add_policy(into: Draft, rng: Random, insured: Place, line: str, purpose: str, dollars: int) -> Place:
-    changes = {"PCH": rng.randint(-dollars // 4, dollars // 4), "XLC": -dollars // 2}
+def _add_policy(into: Draft, rng: Random, insured: Place, line: str, dollars: int) -> Place:
     values = {
         "policy_number": Varied("policy_number"),
         "company_code": into.sender.code,
         "line_of_business_code": line,
         "line_of_business_subcode": rng.choice(("", "PREF", "STD")),
-        "original_policy_inception_date": EFFECTIVE if purpose == "NBS" else date(2019, 5, 15),
+        "original_policy_inception_date": INCEPTION,
         "renewal_term": 6 if line == "AUTOP" else 12,
         "current_term_amount": Premium(dollars),
-        "net_change_amount": Premium(changes.get(purpose, dollars)),
+        "net_change_amount": NetChange(dollars),
         "written_amount": Premium(dollars),
         "billing_method_code": rng.choice("AD"),
         "payor_code": "IN" if rng.random() < 0.8 else "MO",
-        "new_account_indicator": purpose == "NBS",
+        "new_account_indicator": NEW,
         "language_code": "E",
         "company_product_code": rng.choice(("EX1", "EX2")),
         "billing_account_number": Varied("account"),
@@ -141,7 +149,7 @@ def _add_policy(into: Draft, rng: Random, insured: Place, line: str, purpose: st
     _add_payment(into, rng, policy, dollars)
     for number in range(1, rng.randint(1, 4)):
         add_form(into, rng, "F2", policy, number)
-    if purpose == "NBS" and rng.random() < 0.5:
+    if rng.random() < 0.2:
         _add_prior_policy(into, policy, line)
     if rng.random() < 0.25:
         into.unmapped("6COM", "F2", policy, b"EM" + b"someone@example.com".ljust(64))
@@ -166,6 +174,6 @@ def _add_prior_policy(into: Draft, policy: Place, line: str) -> None:
         "company_name": "PRIOR EXAMPLE INS",
         "prior_policy_number": Varied("policy_number", 2),
         "line_of_business_code": line,
-        **into.sender.dated("expiration_date_of_prior_policy", EFFECTIVE),
+        **into.sender.dated("expiration_date_of_prior_policy", INCEPTION),
     }
     into.data("5PPH", "F2", policy, values)

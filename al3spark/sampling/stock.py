@@ -1,6 +1,7 @@
 """A sender's stock of policies, and the files that are made of it.
 
-In: a sender and a seed. Out: files piece by piece (1MHG, transactions, 3MTG), of about the size wanted.
+In: a sender and a seed. Out: files piece by piece (1MHG, transactions, 3MTG), of about the size wanted. What
+happens to a policy stands in one file: other transactions are between, the order is right.
 Promises: the same seed gives the same stock, whatever is made of it and in whatever order; memory is that of
 the stock, whatever the size of a file.
 """
@@ -10,11 +11,14 @@ from dataclasses import dataclass, field
 from random import Random
 
 from al3spark.al3.dictionary import Dictionary
+from al3spark.sampling.histories import History
 from al3spark.sampling.policies import draw_policy
 from al3spark.sampling.senders import Sender
 from al3spark.sampling.templates import Template, stamp
 
 _TEMPLATES = 24
+_RETURNING = 0.65  # of transactions are of a policy that the file has already
+_RUNNING = 48  # so many of them at most may go on
 _LONGEST_MESSAGE = 16 << 20  # a trailer counts up to 99,999,999
 
 
@@ -32,16 +36,16 @@ class Stock:
         if self.sender.lead:
             yield self.sender.lead
         done, message_size = 0, min(max(size // messages, 1), _LONGEST_MESSAGE)
-        number = 0
+        number, running = 0, list[History]()
         while done < size or number < messages:
             number += 1
-            for piece in self._write_message(rng, min(message_size, max(size - done, 1)), number):
+            for piece in self._write_message(rng, min(message_size, max(size - done, 1)), number, running):
                 done += len(piece)
                 yield piece
         if self.sender.tail:
             yield self.sender.tail
 
-    def _write_message(self, rng: Random, size: int, number: int) -> Iterator[bytes]:
+    def _write_message(self, rng: Random, size: int, number: int, running: list[History]) -> Iterator[bytes]:
         sender = self.sender
         header = sender.open_message(self.dictionary, rng, number)
         groups, characters = 1, int(header[4:7])
@@ -50,12 +54,26 @@ class Stock:
         yield stored
         while done < size or not sequence:
             sequence += 1
-            template = self._template(int(rng.random() * _TEMPLATES))
-            transaction = stamp(template, sender, rng, sequence)
+            history = self._choose(rng, running)
+            template = history.template
+            transaction = stamp(template, sender, history.invented, history.event, sequence)
             groups, characters = groups + template.records, characters + template.characters
             done += len(transaction)
             yield transaction
         yield sender.encode(sender.close_message(self.dictionary, groups, characters))
+
+    def _choose(self, rng: Random, running: list[History]) -> History:
+        """Let something happen to a policy of the file, or begin another."""
+        if running and rng.random() < _RETURNING:
+            at = int(rng.random() * len(running))
+            if running[at].go_on(rng.random):
+                return running[at]
+            del running[at]
+        begun = History.begin(self._template(int(rng.random() * _TEMPLATES)), rng.random)
+        if len(running) == _RUNNING:
+            del running[0]
+        running.append(begun)
+        return begun
 
     def _template(self, number: int) -> Template:
         template = self._templates.get(number)

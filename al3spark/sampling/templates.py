@@ -1,23 +1,23 @@
 """Policies built once and stamped many times: that is what makes a sample quick to write.
 
-In: the records of one transaction, in which `Varied` and `Premium` stand for what differs between policies.
-Out: its bytes, as often as wanted, each time with other numbers, names, dates and amounts.
+In: the records of one transaction, in which `Varied`, `Premium` and `NetChange` stand for what differs from
+one policy to the next, and between the events of one. Out: its bytes, as often as wanted, each time with
+other numbers, names, dates and amounts.
 Promises: what is stamped is as valid as what was compiled; amounts of one policy keep adding up, because one
 factor multiplies all of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from random import Random
 
 from al3spark.al3.building import Record, build_file
 from al3spark.al3.dictionary import Dictionary, Element
-from al3spark.sampling.invented import DAYS, DRAWN_DAYS, INVENT
+from al3spark.sampling.invented import INVENT, Draw
 from al3spark.sampling.senders import Sender
 
 _AMOUNT_LENGTH = 12
-_CENTS = (60, 160)  # what a dollar of a template becomes
+_PREMIUM, _NET_CHANGE = -1, -2  # holes that are amounts
 _MARK = b"|"  # stands in no value
 
 
@@ -36,10 +36,41 @@ class Premium:
     dollars: int
 
 
-SEQUENCE, EFFECTIVE, EXPIRATION, ISSUED = (
-    Varied(role) for role in ("sequence", "effective", "expiration", "issued")
+@dataclass(frozen=True, slots=True)
+class NetChange:
+    """Stands for what an event adds to an amount of so many whole dollars."""
+
+    dollars: int
+
+
+_AMOUNTS = (Premium, NetChange)
+_VARYING = (Varied, *_AMOUNTS)
+SEQUENCE, PURPOSE, NEW, INCEPTION, EFFECTIVE, EXPIRATION, CHANGED, ISSUED = _GIVEN = tuple(
+    map(Varied, ("sequence", "purpose", "new", "inception", "effective", "expiration", "changed", "issued"))
 )
-_GIVEN = (SEQUENCE, EFFECTIVE, EXPIRATION, ISSUED)  # the rest comes out of INVENT
+"""What an event gives; the rest comes out of INVENT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happens to a policy. `dates`: of INCEPTION and all that follow it, each of eight digits.
+
+    `cents`: what a dollar of its template is then; `change`: the part of it that is due to the event.
+    """
+
+    purpose: bytes
+    is_new: bool
+    dates: tuple[bytes, ...]
+    cents: int
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """How long a line of business insures, and what a renewal makes of a premium: from, to."""
+
+    days: int
+    growth: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +78,20 @@ class Template:
     """A transaction in the form that its sender stores, cut at everything that varies.
 
     `parts`: the bytes that stay, one more than `holes`: what goes between them, as the index of a value in
-    `varied` and the bytes that it takes, or as -1 and the whole dollars of an amount. `days`: of the
-    policy's term. `records`, `characters`: what a trailer counts, expanded.
+    `varied` and the bytes that it takes, or as -1 (a net change: -2) and the whole dollars of an amount.
+    `records`, `characters`: what a trailer counts, expanded.
     """
 
     parts: tuple[bytes, ...]
     holes: tuple[tuple[int, int], ...]
     varied: tuple[Varied, ...]
-    days: int
+    term: Term
     records: int
     characters: int
 
 
 def compile_template(
-    records: Iterable[Record], dictionary: Dictionary, sender: Sender, days: int
+    records: Iterable[Record], dictionary: Dictionary, sender: Sender, term: Term
 ) -> Template:
     """Build the records of a transaction as the sender does. Raises ValueError as `build_record` does."""
     parts, varied = [b""], list(_GIVEN)
@@ -73,7 +104,9 @@ def compile_template(
         for element in varying:
             value = record.values[element.name]
             if isinstance(value, Premium):
-                holes.append((-1, value.dollars))
+                holes.append((_PREMIUM, value.dollars))
+            elif isinstance(value, NetChange):
+                holes.append((_NET_CHANGE, value.dollars))
             elif isinstance(value, Varied):
                 varied += [] if value in varied else [value]
                 holes.append((varied.index(value), element.length))
@@ -82,19 +115,24 @@ def compile_template(
             done = element.end
         parts[-1] += built[done:]
     coded = tuple(sender.encode(part) for part in parts)
-    return Template(coded, tuple(holes), tuple(varied), days, count, characters)
+    return Template(coded, tuple(holes), tuple(varied), term, count, characters)
 
 
-def stamp(template: Template, sender: Sender, rng: Random, sequence: int) -> bytes:
-    """Make a policy of a template; `sequence` is the transaction's number in its message."""
-    draw = rng.random
-    day = int(draw() * DRAWN_DAYS)
-    values = [b"%04d" % (sequence % 10_000), DAYS[day], DAYS[day + template.days], DAYS[max(day - 9, 0)]]
-    values += [INVENT[varied.role](draw) for varied in template.varied[len(_GIVEN) :]]
-    cents = _CENTS[0] + int(draw() * (_CENTS[1] - _CENTS[0]))
+def draw_values(template: Template, draw: Draw) -> tuple[bytes, ...]:
+    """Invent what a policy of a template has of its own, whatever happens to it."""
+    return tuple(INVENT[varied.role](draw) for varied in template.varied[len(_GIVEN) :])
+
+
+def stamp(
+    template: Template, sender: Sender, invented: Sequence[bytes], event: Event, sequence: int
+) -> bytes:
+    """Make a transaction of a template; `sequence` is its number in its message."""
+    is_new = b"Y" if event.is_new else b"N"
+    values = (b"%04d" % (sequence % 10_000), event.purpose, is_new, *event.dates, *invented)
+    factors = {_PREMIUM: event.cents, _NET_CHANGE: event.change}
     # A date of eight digits also stands where six are wanted; all else is shorter than its element.
     filled = [
-        _amount(size * cents) if which < 0 else values[which][-size:].ljust(size)
+        _amount(size * factors[which]) if which < 0 else values[which][-size:].ljust(size)
         for which, size in template.holes
     ]
     # One call for all of them, because it is what takes the time; what is behind the last part is empty.
@@ -109,12 +147,12 @@ def _amount(cents: int) -> bytes:
 def _varying(record: Record, dictionary: Dictionary) -> list[Element]:
     layout = dictionary.layout(record.group)
     elements = layout.elements if layout else ()
-    return [each for each in elements if isinstance(record.values.get(each.name), Varied | Premium)]
+    return [each for each in elements if isinstance(record.values.get(each.name), _VARYING)]
 
 
 def _settled(record: Record, varying: list[Element]) -> Record:
     """Put blanks where something varies."""
     for element in varying:
-        if isinstance(record.values[element.name], Premium) and element.length != _AMOUNT_LENGTH:
+        if isinstance(record.values[element.name], _AMOUNTS) and element.length != _AMOUNT_LENGTH:
             raise ValueError(f"{record.group}.{element.name}: a premium has {_AMOUNT_LENGTH} bytes")
     return replace(record, values={**record.values, **{each.name: b"" for each in varying}})

@@ -40,11 +40,14 @@ def add_form(into: Draft, rng: Random, level: str, parent: Place, number: int) -
     into.data("5FOR", level, parent, values)
 
 
-def add_automobiles(into: Draft, rng: Random, policy: Place, bought: Sequence[Bought]) -> None:
+def add_automobiles(
+    into: Draft, rng: Random, policy: Place, bought: Sequence[Bought], town: invented.Town
+) -> None:
     """Add drivers, and a vehicle for each set of coverages."""
-    for number in range(1, rng.choices((1, 2, 3), (4, 5, 2))[0] + 1):
-        _add_driver(into, rng, policy, number)
-    location = _add_location(into, rng, policy)
+    drivers = rng.choices((1, 2, 3), (4, 5, 2))[0]
+    for number in range(1, drivers + 1):
+        _add_driver(into, rng, policy, number, town)
+    location = _add_location(into, policy, town)
     for number, coverages in enumerate(bought, 1):
         make, model, body = rng.choice(invented.VEHICLES)
         values = {
@@ -55,7 +58,7 @@ def add_automobiles(into: Draft, rng: Random, policy: Place, bought: Sequence[Bo
             "vehicle_model": model,
             "vehicle_body_type_code": body,
             "vin": Varied("vin", number),
-            "vehicle_registration_state": rng.choice(invented.TOWNS).state,
+            "vehicle_registration_state": town.state,
             "rating_territory": f"{rng.randrange(100):03}",
             "cost_new": rng.randrange(14_000, 60_000, 500),
             "new_car_indicator": rng.random() < 0.2,
@@ -63,6 +66,9 @@ def add_automobiles(into: Draft, rng: Random, policy: Place, bought: Sequence[Bo
             "total_vehicle_full_term_amount": Premium(total(coverages)),
         }
         vehicle = into.data("5VEH", "R1", location, values)
+        if rng.random() < 0.4:
+            driven = {"driver_number1": rng.randint(1, drivers), "driver_1_percent": 100, "use_code": "W"}
+            into.data("6PVH", "R2", vehicle, driven)
         if rng.random() < 0.3:
             _add_interest(into, rng, vehicle, number, code="LP")
         for coverage, dollars in coverages:
@@ -71,9 +77,11 @@ def add_automobiles(into: Draft, rng: Random, policy: Place, bought: Sequence[Bo
             into.unmapped(into.sender.own_group, "W1", vehicle, b"TELEMATICS    %03d" % rng.randrange(100))
 
 
-def add_dwelling(into: Draft, rng: Random, policy: Place, bought: Bought, rented: bool) -> None:
+def add_dwelling(
+    into: Draft, rng: Random, policy: Place, bought: Bought, town: invented.Town, rented: bool
+) -> None:
     """Add the dwelling with its coverages; one that is rented to others is insured against fire."""
-    location = _add_location(into, rng, policy)
+    location = _add_location(into, policy, town)
     values = {
         "homeowners_policy_type_code": rng.choice(("01", "02") if rented else ("03", "05", "06")),
         "construction_type_code": rng.choice("FMV"),
@@ -108,20 +116,19 @@ def add_dwelling(into: Draft, rng: Random, policy: Place, bought: Bought, rented
         into.data("6CVH", "W1", dwelling, _home_coverage(into, rng, coverage, dollars))
 
 
-def _add_location(into: Draft, rng: Random, policy: Place) -> Place:
-    town = rng.choice(invented.TOWNS)
+def _add_location(into: Draft, policy: Place, town: invented.Town) -> Place:
     values = {"location_number": 1, **address(town), "county_name": town.county}
     return into.data("5LAG", "L1", policy, values)
 
 
-def _add_driver(into: Draft, rng: Random, policy: Place, number: int) -> None:
+def _add_driver(into: Draft, rng: Random, policy: Place, number: int, town: invented.Town) -> None:
     values = {
         "agency_drivers_number": number,
         "company_drivers_number": number,
         "drivers_name": Varied("name", number),
         "social_security_number": Varied("ssn", number),
         "drivers_license_number": Varied("license", number),
-        "licensed_state": rng.choice(invented.TOWNS).state,
+        "licensed_state": town.state,
         "driver_sex_code": rng.choice("FMX"),
         "driver_type_code": rng.choice("PO"),
         **into.sender.dated("date_of_birth", Varied("birth", number)),
