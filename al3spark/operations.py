@@ -120,8 +120,11 @@ def clean_destination(place: Place, older_than_days: int) -> dict[str, Any]:
 
 
 def list_tables(place: Place) -> list[str]:
-    """Name the tables that have files."""
-    return sorted({file.table for file in list_data_files(place)})
+    """Name the tables that have files. RequestError: no job has run here."""
+    found = sorted({file.table for file in list_data_files(place)})
+    if not found and not list_jobs(place):
+        raise RequestError(f"{place.uri('')}: no job has run here")
+    return found
 
 
 def compact_destination(place: Place, table: str | None) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import click
 
+from al3spark.al3.dictionary import load_dictionary
 from al3spark.display import error_lines, job_lines, status_lines
+from al3spark.flags import flags
 
 WATCH_S = 2.0
 
@@ -126,17 +128,22 @@ def compact(destination: str, table: str | None, as_json: bool) -> None:
     "--dialect",
     default="spark",
     show_default=True,
-    type=click.Choice(("spark", "duckdb")),
-    help="Whose SQL.",
+    type=click.Choice(("spark", "athena", "duckdb")),
+    help="Whose SQL; for athena the tables must be registered under their names.",
 )
-def views(destination: str, dialect: Literal["spark", "duckdb"]) -> None:
-    """Print SQL that makes a view of each table of DESTINATION, and `current_files`."""
+@flags("dictionaries")
+def views(
+    destination: str, dialect: Literal["spark", "athena", "duckdb"], dictionaries: tuple[str, ...]
+) -> None:
+    """Print SQL that makes a view of each table of DESTINATION, `current_files`, and views for analysts."""
     from al3spark.operations import list_tables
     from al3spark.store.places import open_place
     from al3spark.views import view_statements
 
-    place = open_place(destination)
-    click.echo("\n".join(f"{each};" for each in view_statements(place.uri(""), list_tables(place), dialect)))
+    dictionary, place = load_dictionary(*dictionaries), open_place(destination)
+    tables = () if dialect == "athena" else list_tables(place)
+    statements = view_statements(place.uri(""), tables, dialect, dictionary)
+    click.echo("\n".join(f"{each};" for each in statements))
 
 
 def _cleaned(result: dict[str, Any]) -> list[str]:

@@ -29,6 +29,22 @@ DAY = "ingest_date=2026-01-02"
 A, B, C, D = (letter * 32 for letter in "abcd")
 
 Row = tuple[Any, ...]
+# What makes queries of a few rows quick in Spark.
+IN_ONE_TASK = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.constraintPropagation.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+}
+
+
+def open_quick_session(spark: Any) -> Any:
+    """A session beside that of the tests, which has no views and is for queries of a few rows."""
+    session = spark.newSession()
+    for name, value in IN_ONE_TASK.items():
+        session.conf.set(name, value)
+    return session
 
 
 def rows_of(*pairs: tuple[str, str | None], schema: pa.Schema = SCHEMA, each: int = 2) -> pa.Table:

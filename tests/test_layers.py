@@ -27,7 +27,7 @@ LAYERS = {
     "al3spark.spark": _FORMAT | _STORE,
     "al3spark.sampling": _FORMAT,
     "al3spark.inspection": _FORMAT | _STORE,
-    "al3spark.views": {"al3spark.store"},
+    "al3spark.views": _FORMAT | _STORE,
     "al3spark.datafiles": _STORE,
     "al3spark.orphans": _FORMAT | _STORE | {"al3spark.datafiles"},
     "al3spark.rewriting": _STORE | {"al3spark.datafiles", "al3spark.orphans"},
@@ -90,7 +90,14 @@ LAYERS = {
         "al3spark.store",
     },
     "al3spark.display": {"al3spark.al3.dictionary", "al3spark.planning", "al3spark.reporting"},
-    "al3spark.operator_cli": {"al3spark.display", "al3spark.views", "al3spark.operations", "al3spark.store"},
+    "al3spark.operator_cli": {
+        "al3spark.al3.dictionary",
+        "al3spark.display",
+        "al3spark.flags",
+        "al3spark.views",
+        "al3spark.operations",
+        "al3spark.store",
+    },
     "al3spark.flags": {"al3spark.config", "al3spark.options"},
     "al3spark.format_cli": {
         "al3spark.errors",
@@ -146,6 +153,7 @@ _ARROW = {
     "al3spark.operations",
     "al3spark.orphans",
     "al3spark.rewriting",
+    "al3spark.views",
 }
 OUTSIDE = {
     "_typeshed": set(LAYERS),  # names for type checkers only

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from al3spark.errors import BatchError, RequestError
-from al3spark.views import CURRENT_FILES_SQL
+from al3spark.views import CURRENT_FILES, read_sql
 from tests.batches import (
     al3,
     ingest,
@@ -39,7 +39,7 @@ def current_policies(destination: Path) -> list[int]:
                 f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{pattern}', union_by_name = true)"
             )
         rows = connection.execute(
-            f"SELECT policy_number FROM policies JOIN ({CURRENT_FILES_SQL}) USING (job_id, file_id)"
+            f"SELECT policy_number FROM policies JOIN ({read_sql(CURRENT_FILES)}) USING (job_id, file_id)"
         ).fetchall()
     return sorted(int(number[1:]) for (number,) in rows)
 

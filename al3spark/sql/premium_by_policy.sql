@@ -1,0 +1,59 @@
+-- premium_by_policy: one row for each term of each policy, as its latest transaction leaves it.
+-- Quotes, billing, commissions and claims do not count, nor do policies whose transaction is not known.
+WITH ranked AS (
+    SELECT
+        p.job_id,
+        p.file_id,
+        p.transaction_offset,
+        p.policy_number,
+        p.company_code,
+        p.line_of_business_code AS line_of_business,
+        p.policy_effective_date,
+        p.policy_expiration_date,
+        p.written_amount AS written_premium,
+        p.current_term_amount AS current_term_premium,
+        p.net_change_amount AS net_change_premium,
+        p.transaction_kind,
+        p.business_purpose,
+        p.transaction_effective_date,
+        t.transaction_date,
+        COUNT(*) OVER (
+            PARTITION BY
+                p.policy_number, p.company_code, p.line_of_business_code, p.policy_effective_date
+        ) AS transactions,
+        ROW_NUMBER() OVER (
+            PARTITION BY
+                p.policy_number, p.company_code, p.line_of_business_code, p.policy_effective_date
+            ORDER BY
+                t.transaction_date DESC NULLS LAST,
+                p.transaction_effective_date DESC NULLS LAST,
+                c.finished_at DESC NULLS LAST,
+                p.file_id DESC,
+                p.record_offset DESC
+        ) AS place
+    FROM policies AS p
+    JOIN current_files AS c ON c.job_id = p.job_id AND c.file_id = p.file_id
+    JOIN transactions AS t
+        ON t.job_id = p.job_id AND t.file_id = p.file_id AND t.record_offset = p.transaction_offset
+    WHERE p.policy_number IS NOT NULL
+        AND p.transaction_kind NOT IN ('quote', 'billing', 'commission', 'claim')
+)
+SELECT
+    r.policy_number,
+    r.company_code,
+    r.line_of_business,
+    r.policy_effective_date,
+    r.policy_expiration_date,
+    r.written_premium,
+    r.current_term_premium,
+    r.net_change_premium,
+    r.transactions,
+    r.transaction_kind AS latest_transaction_kind,
+    r.business_purpose AS latest_business_purpose,
+    r.transaction_date AS latest_transaction_date,
+    r.transaction_effective_date AS latest_transaction_effective_date,
+    r.job_id,
+    r.file_id,
+    r.transaction_offset
+FROM ranked AS r
+WHERE r.place = 1
