@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from al3spark.archiving import Archiver
 from al3spark.chunks import ChunkRunner
 from al3spark.config import REPLACE, REPROCESS_FAILED, OnFinish
-from al3spark.errors import CancelledError, StoreError
+from al3spark.errors import Al3Error, CancelledError, StoreError
 from al3spark.file_rows import ChunkRecord, count_statuses
 from al3spark.judging import count_chunk
 from al3spark.manifest import JobRecord, Stop, compose_manifest, find_troubles
@@ -97,11 +97,16 @@ def _run_locked(
                     board.cancel("interrupted")
                 cancelled = board.is_cancelled or isinstance(error, KeyboardInterrupt | CancelledError)
                 with suppress(StoreError):
-                    board.end("cancelled" if cancelled and not lock.lost else "failed")
+                    board.end("cancelled" if cancelled and not lock.lost else "failed", _tell(error))
                 if lock.lost:  # nobody cancelled it, whichever thread was first to see the other owner
                     lock.check()
                 board.check()
                 raise
+
+
+def _tell(error: BaseException) -> str:
+    """Say in a line what a job broke off at; of what is no error of ours only its class."""
+    return str(error) if isinstance(error, Al3Error) else type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,7 @@ class _Run:
         write_manifest(self.prepared.destination, self.job_id, manifest)
         metrics = f"{job_folder(self.job_id)}/{METRICS}"
         self.prepared.destination.write_document(metrics, open_metrics(manifest).encode())
-        self.board.end(manifest["status"])
+        self.board.end(manifest["status"], stop.reason if stop else None)
         return manifest
 
     def _find_work(self) -> _Work:

@@ -34,7 +34,8 @@ from al3spark.planning import Selection, Skipped
 from al3spark.preparing import Prepared
 from al3spark.rewriting import Rewrite, rewrite_without
 from al3spark.spark.pipeline import ChunkResult, StagedTable, run_chunk
-from al3spark.spark.running import watch_tasks
+from al3spark.spark.running import read_task_seconds, watch_tasks
+from al3spark.spark.slowest import FileTime, find_slowest
 from al3spark.spark.splits import Split, whole_files
 from al3spark.spark.tasks import ParseTask
 from al3spark.spark.writing import WriteTask, final_name
@@ -107,7 +108,7 @@ class ChunkRunner:
             failed, found = find_failed(result), find_doubles(result, splits, self.ledger, self.contents)
             if not stop and not failed and not found:
                 record = self._publish(number, splits, result, started, attempt)
-                return replace(record, skipped=doubles)
+                return replace(record, skipped=doubles, slowest=self._find_slowest(splits))
             for staged in result.staged:
                 self.prepared.destination.discard(staged.file)
             if stop:
@@ -118,6 +119,10 @@ class ChunkRunner:
         raise BatchError(
             f"chunk {number}: files changed again while it was repeated; run it again when they are still"
         )
+
+    def _find_slowest(self, splits: Sequence[Split]) -> tuple[FileTime, ...] | None:
+        seconds = read_task_seconds(self.spark, self.job_id, len(splits))
+        return None if seconds is None else find_slowest(splits, seconds)
 
     def publish_skips(
         self, number: int, selection: Selection, records: Sequence[ChunkRecord], started: datetime

@@ -8,7 +8,7 @@ rows of the job in their name only. Raises: StoreError for a file that is no Par
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from al3spark.store.places import Place
 Pairs = dict[str, npt.NDArray[np.bytes_]]  # job_id -> its file_ids, sorted
 
 BATCH_ROWS = 1 << 14
-DATA_FILES = "*/ingest_date=*/**/part-*.parquet"
+DATA_FILES = "ingest_date=*/**/part-*.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class DataFile:
         return self.part.startswith("r") or self.job_id in job_ids
 
 
-def list_data_files(place: Place) -> Iterator[DataFile]:
-    """All data files that have names as this project makes them, sorted by name."""
-    for file in place.list_files(DATA_FILES):
+def list_data_files(place: Place, table: str = "*") -> Iterator[DataFile]:
+    """The data files of a table, or of all, that have names as this project makes them, sorted by name."""
+    for file in place.list_files(f"{table}/{DATA_FILES}"):
         if found := DATA_NAME.fullmatch(file.name):
             yield DataFile(file.name, file.size, *found.groups())
 
@@ -103,6 +103,14 @@ def read_batches(place: Place, name: str, columns: list[str] | None = None) -> I
     """The rows of a file, bit by bit. StoreError: it cannot be read."""
     with open_parquet(place, name) as parquet:
         yield from parquet.iter_batches(BATCH_ROWS, columns=columns)
+
+
+def read_rows_of(place: Place, table: str, job_id: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a job in a table, bit by bit, with these columns and `job_id`."""
+    for file in list_data_files(place, table):
+        if file.may_hold([job_id]):
+            for batch in read_batches(place, file.name, ["job_id", *columns]):
+                yield batch.filter(pc.equal(batch["job_id"], job_id))
 
 
 @contextlib.contextmanager

@@ -191,7 +191,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     """Tell how a job is doing."""
     progress = status["progress"]
     stalled = f", no sign of life since {status['heartbeat_at'][:19]}" if status["stalled"] else ""
-    first = f"{status['job_id']}: {status['status']}{stalled}"
+    reason = f": {status['reason']}" if status.get("reason") else ""
+    first = f"{status['job_id']}: {status['status']}{stalled}{reason}"
     if status["started_at"] is None:
         return [first]
     lines = [

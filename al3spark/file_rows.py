@@ -15,6 +15,7 @@ import pyarrow as pa
 from al3spark.al3.totals import FileTotals
 from al3spark.planning import Selection, Skipped
 from al3spark.spark.pipeline import StagedTable
+from al3spark.spark.slowest import FileTime
 from al3spark.spark.splits import InputFile
 from al3spark.store.files_table import FILES_SCHEMA
 
@@ -34,7 +35,10 @@ _COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class ChunkRecord:
-    """A published chunk: its files by table, its rows of `files`, and duplicates that its parse found."""
+    """A published chunk: its files by table, its rows of `files`, and duplicates that its parse found.
+
+    `slowest`: its slowest files; None where Spark does not tell.
+    """
 
     number: int
     started: datetime
@@ -45,6 +49,7 @@ class ChunkRecord:
     skipped: tuple[Skipped, ...] = ()
     retries: int = 0
     replaced_rows: int = 0
+    slowest: tuple[FileTime, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from al3spark.config import BatchRequest
 from al3spark.file_rows import FAILED, SUCCEEDED, WITH_FAULTS, ChunkRecord, count_statuses
 from al3spark.monitoring import Trouble
 from al3spark.planning import Selection
+from al3spark.spark.slowest import keep_slowest
 
 MOST_FAILURES = 100
 
@@ -109,6 +110,7 @@ def compose_manifest(
         "tables": _by_table(records),
         "faults": _by_code(records),
         "failed_files": _failures(records, stop),
+        "slowest_files": _slowest(records),
         "not_archived": [{"file": path, "reason": reason} for path, reason in moved.left[:MOST_FAILURES]],
         "checkpoints": [
             {
@@ -154,6 +156,23 @@ def _failures(records: Sequence[ChunkRecord], stop: Stop | None) -> list[dict[st
     ]
     failed += [{"file": path, "reason": reason} for path, reason in stop.failures] if stop else []
     return failed[:MOST_FAILURES]
+
+
+def _slowest(records: Sequence[ChunkRecord]) -> list[dict[str, Any]] | None:
+    """Name the slowest files: seconds of task time, shared by bytes where a task read several files."""
+    told = [record.slowest for record in records]
+    if None in told:
+        return None
+    return [
+        {
+            "file": time.path,
+            "task_seconds": round(time.seconds, 3),
+            "bytes": time.size,
+            "tasks": time.tasks,
+            "shared": time.shared,
+        }
+        for time in keep_slowest(time for times in told for time in times or ())
+    ]
 
 
 def _remedy(records: Sequence[ChunkRecord], failed: int, stop: Stop | None) -> dict[str, Any]:

@@ -7,23 +7,22 @@ a cancel document and for another owner of the lock, and then calls `stop`. Rais
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from al3spark.errors import CancelledError, StoreError
+from al3spark.pace import Pace
 from al3spark.store.documents import job_folder, list_jobs, read_status, to_json, write_status
 from al3spark.store.places import Place
 
 REFRESH_S = 1.0
-RATE_OVER_S = 60.0
 MOST_ERRORS = 10
 MOST_DEAD = 20
+BROKEN_OFF = ("failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +88,10 @@ class StatusBoard:
     started: datetime | None = None
     completed: datetime | None = None
     checkpoint: dict[str, Any] | None = None
+    reason: str | None = None
+    pace: Pace = field(default_factory=Pace)
     _beat: int = 0
     _cancelled: str = ""
-    _marks: deque[tuple[float, int, int]] = field(default_factory=deque)
     _over: threading.Event = field(default_factory=threading.Event)
     _writing: threading.Lock = field(default_factory=threading.Lock)
     _thread: threading.Thread | None = None
@@ -100,7 +100,7 @@ class StatusBoard:
         """Say what the job is about to do."""
         with self._writing:
             self.status, self.started, self.counts = "processing", datetime.now(UTC), counts
-            self._marks.clear()  # waiting is no slow work
+            self.pace.begin()
         self.write()
 
     def parsed(self, part: float) -> None:
@@ -114,9 +114,10 @@ class StatusBoard:
         self.checkpoint = {"chunk": counts.chunk, "at": datetime.now(UTC).isoformat(timespec="milliseconds")}
         self.write()
 
-    def end(self, status: str) -> None:
-        """Say how the job ended; the last word."""
+    def end(self, status: str, reason: str | None = None) -> None:
+        """Say how the job ended, and why if it broke off; the last word."""
         self.status, self.completed = status, datetime.now(UTC)
+        self.reason = (status in BROKEN_OFF and self._cancelled) or reason
         self._over.set()
         self.write()
 
@@ -143,13 +144,15 @@ class StatusBoard:
     def document(self) -> dict[str, Any]:
         """Give the status as a mapping for JSON; status.schema.json says what it holds."""
         counts = self.counts
-        files_rate, bytes_rate = self._rates()
+        self.pace.note(counts.completed + counts.failed, counts.bytes)
+        files_rate, bytes_rate = self.pace.rates()
         left = counts.total_bytes - counts.bytes
         now = datetime.now(UTC)
         due = now + timedelta(seconds=left / bytes_rate) if bytes_rate and self.completed is None else None
         return {
             "job_id": self.job_id,
             "status": self.status,
+            "reason": self.reason,
             "created_at": _stamp(self.created),
             "started_at": _stamp(self.started),
             "completed_at": _stamp(self.completed),
@@ -172,6 +175,7 @@ class StatusBoard:
             "estimated_completion": _stamp(due),
             "last_checkpoint": self.checkpoint,
             "errors": [asdict(error) for error in self.errors],
+            "bytes_over_time": [list(point) for point in self.pace.points],
         }
 
     def __enter__(self) -> "StatusBoard":
@@ -199,18 +203,6 @@ class StatusBoard:
             if self._cancelled:
                 self.stop()
 
-    def _rates(self) -> tuple[float, float]:
-        """Files and bytes a second over the last minute."""
-        now, counts = monotonic(), self.counts
-        self._marks.append((now, counts.completed + counts.failed, counts.bytes))
-        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_OVER_S:
-            self._marks.popleft()
-        since, files, size = self._marks[0]
-        seconds = now - since
-        if seconds <= 0:
-            return 0.0, 0.0
-        return (self._marks[-1][1] - files) / seconds, (self._marks[-1][2] - size) / seconds
-
 
 def cancel_name(job_id: str) -> str:
     """The document that asks a job to end."""
@@ -232,6 +224,7 @@ def mark_dead(place: Place, job_id: str) -> None:
         if status and "progress" in status and status.get("completed_at") is None:
             ended = {
                 "status": "failed",
+                "reason": "its process ended without a last word",
                 "completed_at": _stamp(datetime.now(UTC)),
                 "estimated_completion": None,
             }

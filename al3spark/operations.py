@@ -11,9 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from al3spark.datafiles import list_data_files
+from al3spark.datafiles import list_data_files, read_rows_of
 from al3spark.errors import RequestError
 from al3spark.monitoring import mark_dead, request_cancel
 from al3spark.orphans import find_orphans
@@ -25,6 +24,7 @@ from al3spark.store.places import Place
 RUNNING = ("queued", "processing")
 STALE_AFTER_S = 30.0
 PAGE_ROWS = 20
+_LONG = "bytes_over_time"
 _SHOWN = (
     "severity",
     "code",
@@ -39,9 +39,13 @@ _SHOWN = (
 
 
 def list_status(place: Place) -> list[dict[str, Any]]:
-    """Give the status of every job, the newest last."""
-    found = [(job_id, read_status(place, job_id)) for job_id in list_jobs(place)]
-    known = [_judge(status) for _, status in found if status and "progress" in status]
+    """Give the status of every job, the newest last; without what is long (`_LONG`)."""
+    found = [read_status(place, job_id) for job_id in list_jobs(place)]
+    known = [
+        {name: value for name, value in _judge(status).items() if name != _LONG}
+        for status in found
+        if status and "progress" in status
+    ]
     return sorted(known, key=lambda status: status["created_at"])
 
 
@@ -51,9 +55,9 @@ def find_status(place: Place, job_id: str | None) -> dict[str, Any]:
         jobs = list_status(place)
         if not jobs:
             raise RequestError(f"{place.uri('')}: no job has run here")
-        return jobs[-1]
+        job_id = jobs[-1]["job_id"]
     status = read_status(place, job_id)
-    if not status:
+    if not status or "progress" not in status:
         raise RequestError(f"{place.uri('')}: no job {job_id}; `al3spark jobs` lists them")
     return _judge(status)
 
@@ -146,8 +150,5 @@ def _judge(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _error_batches(place: Place, job_id: str, code: str | None) -> Iterator[pa.RecordBatch]:
-    for name in place.list_names("errors/"):
-        with place.open_stream(name) as stream:
-            for batch in pq.ParquetFile(stream).iter_batches(columns=["job_id", *_SHOWN]):
-                wanted = batch.filter(pc.equal(batch["job_id"], job_id))
-                yield wanted.filter(pc.equal(wanted["code"], code)) if code else wanted
+    for batch in read_rows_of(place, "errors", job_id, _SHOWN):
+        yield batch.filter(pc.equal(batch["code"], code)) if code else batch

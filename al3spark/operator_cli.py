@@ -86,6 +86,33 @@ def errors(destination: str, job: str | None, code: str | None, page: int, as_js
 
 @click.command()
 @click.argument("destination")
+@click.argument("job", required=False)
+@click.option(
+    "-o",
+    "--output",
+    default="report.html",
+    show_default=True,
+    metavar="FILE",
+    help="Where to write it; - is standard output.",
+)
+def report(destination: str, job: str | None, output: str) -> None:
+    """Write one HTML page on what became of JOB, or of the newest job of DESTINATION; it needs no network."""
+    from al3spark.report.facts import gather_facts
+    from al3spark.report.page import make_page
+    from al3spark.report.saving import save_page
+    from al3spark.store.places import open_place
+
+    facts = gather_facts(open_place(destination), job)
+    page = make_page(facts)
+    if output == "-":
+        click.echo(page, nl=False)
+        return
+    save_page(output, page)
+    click.echo(f"{output}: report of {facts.job_id}")
+
+
+@click.command()
+@click.argument("destination")
 @as_json_flag
 def recover(destination: str, as_json: bool) -> None:
     """Bring to an end what a dead job left; the next `ingest` does it too."""
@@ -167,4 +194,4 @@ def _compacted(result: dict[str, Any]) -> list[str]:
     return [f"{len(merged)} merges", *merged]
 
 
-COMMANDS = (jobs, status, cancel, errors, recover, clean, compact, views)
+COMMANDS = (jobs, status, cancel, errors, report, recover, clean, compact, views)

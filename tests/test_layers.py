@@ -38,7 +38,8 @@ LAYERS = {
     "al3spark.file_rows": _ENGINE | {"al3spark.planning"},
     "al3spark.manifest": _ENGINE
     | {"al3spark.file_rows", "al3spark.planning", "al3spark.monitoring", "al3spark.archiving"},
-    "al3spark.monitoring": _STORE,
+    "al3spark.pace": set(),
+    "al3spark.monitoring": _STORE | {"al3spark.pace"},
     "al3spark.reporting": set(),
     "al3spark.protection": _FORMAT | _STORE | {"al3spark.config"},
     "al3spark.preparing": _ENGINE | {"al3spark.planning", "al3spark.protection"},
@@ -72,6 +73,7 @@ LAYERS = {
     },
     "al3spark.operations": _STORE
     | {"al3spark.datafiles", "al3spark.monitoring", "al3spark.orphans", "al3spark.rewriting"},
+    "al3spark.report": _FORMAT | _STORE | {"al3spark.datafiles", "al3spark.operations"},
     "al3spark.scanning": _ENGINE
     | {
         "al3spark.batch",
@@ -96,6 +98,7 @@ LAYERS = {
         "al3spark.flags",
         "al3spark.views",
         "al3spark.operations",
+        "al3spark.report",
         "al3spark.store",
     },
     "al3spark.flags": {"al3spark.config", "al3spark.options"},
@@ -152,6 +155,7 @@ _ARROW = {
     "al3spark.datafiles",
     "al3spark.operations",
     "al3spark.orphans",
+    "al3spark.report",
     "al3spark.rewriting",
     "al3spark.views",
 }

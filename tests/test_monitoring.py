@@ -52,6 +52,34 @@ def test_status_fits_its_schema_at_every_step(place: Place) -> None:
     assert status["estimated_completion"] is None
 
 
+def test_a_job_that_breaks_off_says_why_and_one_that_ends_well_does_not(place: Place) -> None:
+    board = StatusBoard(place, JOB, stop=lambda: None)
+    board.begin(Counts(total_files=1, total_bytes=10))
+    board.end("failed", "the disk is full")
+    assert read_valid(place)["reason"] == "the disk is full"
+    board.cancel("cancelled on request")
+    board.end("cancelled", "the Spark job was cancelled")
+    assert read_valid(place)["reason"] == "cancelled on request"
+    board.end("completed")
+    assert read_valid(place)["reason"] is None
+
+
+def test_bytes_over_time_fit_the_schema_however_long_a_job_runs(place: Place) -> None:
+    board = StatusBoard(place, JOB, stop=lambda: None)
+    assert board.document()["bytes_over_time"] == []
+    now = iter(range(10_000))
+    board.pace.clock = lambda: float(next(now))
+    board.begin(Counts(total_files=1, total_bytes=1000, chunk_bytes=1000))
+    for step in range(1000):
+        board.parsed(step / 1000)
+        board.document()
+    board.parsed(1.0)
+    board.write()
+    points = read_valid(place)["bytes_over_time"]
+    assert (points[0], points[-1][1]) == ([0.0, 0], 1000)
+    assert len(points) > 100
+
+
 def test_status_is_fresh_within_two_seconds(place: Place) -> None:
     with StatusBoard(place, JOB, stop=lambda: None) as board:
         board.begin(Counts(total_files=1, total_bytes=10))

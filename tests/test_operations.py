@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from al3spark.cli import main
+from al3spark.display import status_lines
 from al3spark.errors import RequestError
 from al3spark.monitoring import Counts, StatusBoard
 from al3spark.operations import cancel_job, clean_destination, find_status, list_status, read_errors
@@ -70,7 +71,20 @@ def test_clean_removes_documents_of_old_jobs_only(place: Place) -> None:
     assert read_status(place, "batch-20260102-abc123") is None
 
 
-@pytest.mark.parametrize("command", ["status", "errors"])
+def test_a_status_says_why_a_job_broke_off(place: Place) -> None:
+    board = StatusBoard(place, "batch-20260102-abc123", stop=lambda: None)
+    board.begin(Counts(total_bytes=100))
+    board.end("failed", "the disk is full")
+    assert status_lines(find_status(place, None))[0] == "batch-20260102-abc123: failed: the disk is full"
+
+
+def test_a_list_of_jobs_leaves_out_what_is_long(place: Place) -> None:
+    leave_status(place, "batch-20260102-abc123", "completed")
+    assert "bytes_over_time" not in list_status(place)[0]
+    assert find_status(place, None)["bytes_over_time"][0] == [0.0, 0]
+
+
+@pytest.mark.parametrize("command", ["status", "errors", "report"])
 def test_destination_without_jobs_is_one_line(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

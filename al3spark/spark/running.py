@@ -12,7 +12,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from py4j.protocol import Py4JJavaError
 from pyspark import InheritableThread, SparkContext
@@ -28,6 +28,7 @@ _CANCEL_AGAIN_S = 0.2
 _INTERRUPTED: ContextVar[threading.Event | None] = ContextVar("interrupted", default=None)
 _CANCELLED = re.compile(r"\bJob \d+ cancelled\b|\[OPERATION_CANCELED\]")
 _POLL_S = 0.5
+_MOST_TIMED = 500
 
 
 def run_interruptibly(spark: SparkSession, work: Callable[[], Result]) -> Result:
@@ -131,6 +132,39 @@ def _run_time(store: Any, stage: int) -> int:
     with suppress(Py4JJavaError):
         return int(store.lastStageAttempt(stage).executorRunTime())
     return 0
+
+
+def read_task_seconds(spark: SparkSession, name: str, tasks: int) -> dict[int, float] | None:
+    """How long tasks of a job group's newest parse ran, by number; None where Spark does not tell (Connect).
+
+    The parse is the stage of so many tasks that writes to the shuffle. Of very many only the slowest are
+    told: each takes five calls to Java.
+    """
+    if is_remote(spark):
+        return None
+    with suppress(Exception):  # no public interface: what is slow is a figure
+        context = spark.sparkContext
+        store, api = context._jsc.sc().statusStore(), cast("Any", context._jvm).org.apache.spark.status.api.v1
+        succeeded = cast("Any", context._jvm).java.util.List.of(api.TaskStatus.SUCCESS)
+        slowest_first = api.TaskSorting.DECREASING_RUNTIME
+        stage = next(_newest_parses(context, store, name, tasks))
+        seconds: dict[int, float] = {}
+        for attempt in range(stage.attemptId() + 1):  # a later one repeats only what was lost
+            told = store.taskList(stage.stageId(), attempt, 0, _MOST_TIMED, slowest_first, succeeded)
+            for task in map(told.apply, range(told.size())):
+                seconds[task.partitionId()] = task.taskMetrics().get().executorRunTime() / 1000
+        return seconds
+    return None
+
+
+def _newest_parses(context: SparkContext, store: Any, name: str, tasks: int) -> Iterator[Any]:
+    tracker = context.statusTracker()
+    infos = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(name)]
+    for number in sorted({stage for info in infos if info for stage in info.stageIds}, reverse=True):
+        with suppress(Py4JJavaError):  # it was skipped, or is forgotten
+            stage = store.lastStageAttempt(number)
+            if stage.numTasks() == tasks and stage.shuffleWriteRecords():
+                yield stage
 
 
 def is_cancelled(error: Exception) -> bool:
