@@ -18,8 +18,9 @@ from pyspark.sql import SparkSession
 
 from al3spark.archiving import Archiver
 from al3spark.chunks import ChunkRunner
-from al3spark.config import REPLACE, REPROCESS_FAILED, OnFinish
+from al3spark.config import CSV, REPLACE, REPROCESS_FAILED, OnFinish
 from al3spark.errors import Al3Error, CancelledError, StoreError
+from al3spark.exporting import export_batch
 from al3spark.file_rows import ChunkRecord, count_statuses
 from al3spark.judging import count_chunk
 from al3spark.manifest import JobRecord, Stop, compose_manifest, find_troubles
@@ -185,8 +186,18 @@ class _Run:
         write_manifest(self.prepared.destination, self.job_id, manifest)
         metrics = f"{job_folder(self.job_id)}/{METRICS}"
         self.prepared.destination.write_document(metrics, open_metrics(manifest).encode())
+        asked = self.prepared.request.destination
+        if asked.format == CSV:
+            self.report(Progress("writing csv"))
+            export_batch(self.prepared.destination, asked.uri, self.lock, self._check)
         self.board.end(manifest["status"], stop.reason if stop else None)
         return manifest
+
+    def _check(self) -> None:
+        """Raise CancelledError if the job shall end; for work without Spark."""
+        self.board.check()
+        if is_interrupted():
+            raise CancelledError("interrupted")
 
     def _find_work(self) -> _Work:
         """Choose what to read."""

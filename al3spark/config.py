@@ -14,7 +14,7 @@ from al3spark.options import Range, Text, Words, about, check
 REPROCESS_FAILED = "failed"
 CONTINUE, FAIL = "continue", "fail"
 ADD, REPLACE = "add", "replace"
-PARQUET = "parquet"
+PARQUET, CSV = "parquet", "csv"
 PII_RULE = r"untyped=(keep|drop)|(?!untyped=)[a-z][a-z0-9_]*=(keep|mask|hash|drop)"
 
 
@@ -74,7 +74,13 @@ class Destination:
     """Where tables are written: a folder, by path or URI."""
 
     uri: str
-    format: str = field(default=PARQUET, metadata=about("What tables are written as.", Words((PARQUET,))))
+    format: str = field(
+        default=PARQUET,
+        metadata=about(
+            "What tables are written as; csv: as Parquet, and at the end once more as CSV files in a zip.",
+            Words((PARQUET, CSV)),
+        ),
+    )
     mount_point: str = ""
     s3: S3Access | None = None
 

@@ -43,9 +43,14 @@ class DataFile:
         """The day of its partition."""
         return self.partition.partition("/")[0].partition("=")[2]
 
+    @property
+    def has_one_job(self) -> bool:
+        """Whether all its rows are of the job in its name."""
+        return not self.part.startswith("r")
+
     def may_hold(self, job_ids: Collection[str]) -> bool:
         """Whether it can hold rows of these jobs."""
-        return self.part.startswith("r") or self.job_id in job_ids
+        return not self.has_one_job or self.job_id in job_ids
 
 
 def list_data_files(place: Place, table: str = "*") -> Iterator[DataFile]:
@@ -73,16 +78,19 @@ def count_rows(place: Place, name: str, pairs: Pairs) -> tuple[int, int]:
 
 
 def _may_hold(group: pq.RowGroupMetaData, pairs: Pairs) -> bool:
-    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
-    limits = [columns[name].statistics for name in ("job_id", "file_id")]
-    (low_job, high_job), (low, high) = (
-        (each.min, each.max) if each and each.has_min_max else ("", "\U0010ffff") for each in limits
-    )
+    (low_job, high_job), (low, high) = (_limits(group, name) for name in ("job_id", "file_id"))
     return any(
         low_job <= job_id <= high_job
         and np.searchsorted(ids, low.encode()) < np.searchsorted(ids, high.encode(), side="right")
         for job_id, ids in pairs.items()
     )
+
+
+def _limits(group: pq.RowGroupMetaData, name: str) -> tuple[str, str]:
+    """Between which texts all values of a column are, as far as the statistics tell."""
+    columns = map(group.column, range(group.num_columns))
+    told = next(column for column in columns if column.path_in_schema == name).statistics
+    return (told.min, told.max) if told and told.has_min_max else ("", "\U0010ffff")
 
 
 def find_rows(batch: pa.RecordBatch, pairs: Pairs) -> pa.BooleanArray:
@@ -109,8 +117,36 @@ def read_rows_of(place: Place, table: str, job_id: str, columns: Sequence[str]) 
     """The rows of a job in a table, bit by bit, with these columns and `job_id`."""
     for file in list_data_files(place, table):
         if file.may_hold([job_id]):
-            for batch in read_batches(place, file.name, ["job_id", *columns]):
-                yield batch.filter(pc.equal(batch["job_id"], job_id))
+            yield from read_job(place, file.name, job_id, ["job_id", *columns])
+
+
+def read_job(
+    place: Place, name: str, job_id: str, columns: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of one job in a file; reads what the statistics do not rule out."""
+    with open_parquet(place, name) as parquet:
+        groups = _groups_of(parquet.metadata, job_id)
+        for batch in parquet.iter_batches(BATCH_ROWS, groups, columns) if groups else ():
+            yield batch.filter(pc.equal(batch["job_id"], job_id))
+
+
+def holds_job(place: Place, name: str, job_id: str) -> bool:
+    """Whether a file holds rows of a job."""
+    return any(batch.num_rows for batch in read_job(place, name, job_id, ["job_id"]))
+
+
+def _groups_of(info: pq.FileMetaData, job_id: str) -> list[int]:
+    """The row groups that can hold rows of a job."""
+    limits = [_limits(info.row_group(group), "job_id") for group in range(info.num_row_groups)]
+    return [group for group, (low, high) in enumerate(limits) if low <= job_id <= high]
+
+
+def list_jobs_in(place: Place, name: str) -> set[str]:
+    """The jobs that have rows in a file."""
+    found: set[str] = set()
+    for batch in read_batches(place, name, ["job_id"]):
+        found.update(batch["job_id"].unique().to_pylist())
+    return found
 
 
 @contextlib.contextmanager

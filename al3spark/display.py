@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from al3spark.al3.dictionary import Dictionary, Layout
+from al3spark.config import CSV
+from al3spark.store.naming import export_name
 
 if TYPE_CHECKING:  # they import Spark
     from al3spark.planning import Selection
@@ -140,6 +142,9 @@ def summary_lines(manifest: Mapping[str, Any]) -> list[str]:
         ]
         more = summary["failed"] - 10
         lines += [f"  and {more} more, see the files table"] if more > 0 else []
+    destination = manifest["request"]["destination"]
+    if destination["format"] == CSV:
+        lines += ["", f"csv files: {destination['uri'].rstrip('/')}/{export_name(manifest['job_id'])}"]
     return lines
 
 
@@ -211,6 +216,22 @@ def error_lines(page: Mapping[str, Any]) -> list[str]:
     """Show a page of faults."""
     lines = [f"{each['severity']} {each['code']} {_place_of(each)}" for each in page["errors"]]
     return [*lines, f"page {page['page']} of {page['pages']}, {page['rows']:,} faults of {page['job_id']}"]
+
+
+def export_lines(export: Mapping[str, Any]) -> list[str]:
+    """Tell what a zip of CSV files holds, and what it cannot."""
+    job, rows = export["job_id"], sum(export["tables"].values())
+    lines = [
+        f"{export['where']}: {rows:,} rows of {len(export['tables'])} tables, {export['size'] / 1e6:.1f} MB"
+    ]
+    if export["missing"]:
+        lines.append(
+            f"  {export['missing']:,} of {rows + export['missing']:,} rows that {job} wrote are no more in "
+            "the tables: a later job replaced them"
+        )
+    if not export["has_manifest"]:
+        lines.append(f"  {job} has no manifest: it has not ended, was killed, or its documents were cleaned")
+    return lines
 
 
 def dictionary_lines(dictionary: Dictionary) -> list[str]:

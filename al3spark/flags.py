@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 import click
 
-from al3spark.config import Options, Source
+from al3spark.config import Destination, Options, Source
 from al3spark.options import Option, Range, Words, describe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DESCRIBED = {option.name: option for option in (*describe(Source), *describe(Options))}
+DESCRIBED = {
+    option.name: option for option in (*describe(Source), *describe(Destination), *describe(Options))
+}
 SPLITTING = ("pattern", "split_mib", "window_kib", "master")  # how the work is cut
 READING = ("dictionaries", "century_pivot")  # how files are read
 

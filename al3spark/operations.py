@@ -6,7 +6,9 @@ RequestError for a job that is not there, StoreError, BatchError where somebody 
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 
 from al3spark.datafiles import list_data_files, read_rows_of
 from al3spark.errors import RequestError
+from al3spark.exporting import export_to_destination, export_to_file
 from al3spark.monitoring import mark_dead, request_cancel
 from al3spark.orphans import find_orphans
 from al3spark.rewriting import compact, plan_compaction
@@ -141,6 +144,18 @@ def compact_destination(place: Place, table: str | None) -> dict[str, Any]:
             compact(place, job_id, number, lock.epoch, merge, lock.check)
             merged.append({"table": merge.table, "partition": merge.partition, "files": len(merge.inputs)})
     return {"job_id": job_id, "merged": merged}
+
+
+def export_tables(place: Place, job_id: str | None, path: Path | None) -> dict[str, Any]:
+    """Make a zip of CSV files of a job, or of the newest: at the destination, or on this machine."""
+    if path:
+        return asdict(export_to_file(place, job_id, path))
+    if next(place.list_names("_al3spark/"), None) is None:  # a lock would be the first thing there
+        raise RequestError(f"{place.uri('')}: no job has run here")
+    owner = new_job_id(datetime.now(UTC), secrets.token_hex(3))
+    with acquire(place, owner) as lock:
+        mark_dead(place, owner)
+        return asdict(export_to_destination(place, job_id, lock))
 
 
 def _judge(status: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,13 @@ Errors pass to `cli.main`, which makes lines and exit codes of them.
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from al3spark.al3.dictionary import load_dictionary
-from al3spark.display import error_lines, job_lines, status_lines
+from al3spark.display import error_lines, export_lines, job_lines, status_lines
 from al3spark.flags import flags
 
 WATCH_S = 2.0
@@ -173,6 +174,35 @@ def views(
     click.echo("\n".join(f"{each};" for each in statements))
 
 
+@click.command()
+@click.argument("destination")
+@click.option(
+    "--format",
+    "form",
+    default="csv",
+    show_default=True,
+    type=click.Choice(("csv",)),
+    help="What files are in the zip.",
+)
+@click.option(
+    "--job", metavar="JOB", help="Whose rows; if not named, those of the newest that published any."
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file on this machine, in place of csv/JOB.zip at DESTINATION; works while a batch runs, too.",
+)
+@as_json_flag
+def export(destination: str, form: str, job: str | None, output: Path | None, as_json: bool) -> None:
+    """Make a zip of CSV files, one a table, of the rows that JOB published."""
+    from al3spark.operations import export_tables
+    from al3spark.store.places import open_place
+
+    _show(export_tables(open_place(destination), job, output), as_json, export_lines)
+
+
 def _cleaned(result: dict[str, Any]) -> list[str]:
     return [
         f"documents of {len(result['removed'])} jobs removed",
@@ -194,4 +224,4 @@ def _compacted(result: dict[str, Any]) -> list[str]:
     return [f"{len(merged)} merges", *merged]
 
 
-COMMANDS = (jobs, status, cancel, errors, report, recover, clean, compact, views)
+COMMANDS = (jobs, status, cancel, errors, report, recover, clean, compact, export, views)

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from al3spark.config import PII_RULE as RULE
-from al3spark.config import Archive, BatchRequest, OnFinish, Options, Source
+from al3spark.config import Archive, BatchRequest, Destination, OnFinish, Options, Source
 from al3spark.errors import RequestError
 from al3spark.locations import read_destination, read_source, read_text
 from al3spark.options import Problems, describe, read_values, show, suggest
 
 _PARTS = ("source", "destination", "options")
+_DESCRIBED = {"source": Source, "destination": Destination, "options": Options}
 
 
 def load_request(
@@ -63,11 +64,8 @@ def _overlay(
             before = merged.get(part)
             kept = {stays: before[stays]} if isinstance(before, dict) and stays in before else {}
             merged[part] = {"uri": uri, **kept}
-    of_source = {each.name for each in describe(Source)}
-    for part, values in (
-        ("source", {name: value for name, value in flags.items() if name in of_source}),
-        ("options", {name: value for name, value in flags.items() if name not in of_source}),
-    ):
+    for part, described in _DESCRIBED.items():
+        values = {each.name: flags[each.name] for each in describe(described) if each.name in flags}
         below = merged.get(part) if merged.get(part) is not None else {}
         if values and isinstance(below, dict):
             merged[part] = below | values
@@ -150,9 +148,8 @@ _NESTED: dict[str, Callable[[object, Problems], Archive | OnFinish | tuple[str, 
 
 def _labels(flags: Mapping[str, object]) -> dict[str, str]:
     """Flags by the places in a document for which they stand."""
-    described = [("source", each) for each in describe(Source)]
-    described += [("options", each) for each in describe(Options)]
-    return {f"{part}.{each.name}": each.flag for part, each in described if each.name in flags}
+    named = ((part, each) for part, described in _DESCRIBED.items() for each in describe(described))
+    return {f"{part}.{each.name}": each.flag for part, each in named if each.name in flags}
 
 
 def tell_problems(name: str, problems: Sequence[str]) -> str:

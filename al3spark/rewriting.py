@@ -30,10 +30,12 @@ from al3spark.datafiles import (
     find_rows,
     group_pairs,
     list_data_files,
+    list_jobs_in,
     open_parquet,
     read_batches,
 )
 from al3spark.errors import BatchError
+from al3spark.origins import keep_origins, tells_origins
 from al3spark.orphans import judge_files
 from al3spark.store.files_table import FILES_TABLE
 from al3spark.store.places import Place
@@ -110,7 +112,7 @@ def compact(
 def stage_merge(place: Place, job_id: str, number: int, merge: Merge) -> StagedFile:
     """Write all rows of the inputs, in their order, into one staged file with the columns of all of them.
 
-    BatchError: see `compact`.
+    The file keeps which of them the rows of a job had (origins.py). BatchError: see `compact`.
     """
     schemas, rows = [], 0
     for name in merge.inputs:
@@ -118,6 +120,9 @@ def stage_merge(place: Place, job_id: str, number: int, merge: Merge) -> StagedF
             schemas.append(parquet.schema_arrow)
             rows += parquet.metadata.num_rows
     schema = _unify(place, merge.inputs, schemas)
+    if any(each.names != schema.names or tells_origins(each) for each in schemas):
+        jobs = (list_jobs_in(place, name) for name in merge.inputs)
+        schema = keep_origins(schema, zip(schemas, jobs, strict=True))
     batches = (_conform(batch, schema) for name in merge.inputs for batch in read_batches(place, name))
     return _stage(place, f"{merge.table}/{merge.partition}", job_id, number, 0, schema, batches, rows)
 

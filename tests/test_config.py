@@ -101,9 +101,9 @@ def test_a_source_needs_a_pattern() -> None:
         Source("/in", pattern="")
 
 
-def test_tables_are_written_as_parquet_only() -> None:
-    with pytest.raises(RequestError, match=r"^format is .csv.; valid: parquet$"):
-        Destination("/out", format="csv")
+def test_tables_are_written_as_parquet_and_csv_only() -> None:
+    with pytest.raises(RequestError, match=r"^format is .orc.; valid: parquet, csv$"):
+        Destination("/out", format="orc")
 
 
 def test_a_request_can_be_pickled() -> None:

@@ -29,8 +29,14 @@ LAYERS = {
     "al3spark.inspection": _FORMAT | _STORE,
     "al3spark.views": _FORMAT | _STORE,
     "al3spark.datafiles": _STORE,
+    "al3spark.origins": set(),
     "al3spark.orphans": _FORMAT | _STORE | {"al3spark.datafiles"},
-    "al3spark.rewriting": _STORE | {"al3spark.datafiles", "al3spark.orphans"},
+    "al3spark.rewriting": _STORE | {"al3spark.datafiles", "al3spark.origins", "al3spark.orphans"},
+    "al3spark.snapshots": _STORE | {"al3spark.datafiles"},
+    "al3spark.sorting": _STORE,
+    "al3spark.csv_text": set(),
+    "al3spark.job_rows": _FORMAT | _STORE | {"al3spark.datafiles", "al3spark.origins", "al3spark.snapshots"},
+    "al3spark.exporting": _FORMAT | _STORE | {"al3spark.csv_text", "al3spark.job_rows", "al3spark.sorting"},
     "al3spark.turnover": _STORE,
     "al3spark.archiving": _STORE | {"al3spark.spark"},
     "al3spark.planning": _ENGINE,
@@ -61,6 +67,7 @@ LAYERS = {
     | {
         "al3spark.archiving",
         "al3spark.chunks",
+        "al3spark.exporting",
         "al3spark.file_rows",
         "al3spark.judging",
         "al3spark.manifest",
@@ -71,9 +78,15 @@ LAYERS = {
         "al3spark.reprocessing",
         "al3spark.turnover",
     },
-    "al3spark.operations": _STORE
-    | {"al3spark.datafiles", "al3spark.monitoring", "al3spark.orphans", "al3spark.rewriting"},
     "al3spark.report": _FORMAT | _STORE | {"al3spark.datafiles", "al3spark.operations"},
+    "al3spark.operations": _STORE
+    | {
+        "al3spark.datafiles",
+        "al3spark.exporting",
+        "al3spark.monitoring",
+        "al3spark.orphans",
+        "al3spark.rewriting",
+    },
     "al3spark.scanning": _ENGINE
     | {
         "al3spark.batch",
@@ -91,7 +104,12 @@ LAYERS = {
         "al3spark.requests",
         "al3spark.store",
     },
-    "al3spark.display": {"al3spark.al3.dictionary", "al3spark.planning", "al3spark.reporting"},
+    "al3spark.display": {
+        "al3spark.al3.dictionary",
+        "al3spark.config",
+        "al3spark.planning",
+        "al3spark.reporting",
+    },
     "al3spark.operator_cli": {
         "al3spark.al3.dictionary",
         "al3spark.display",
@@ -152,12 +170,17 @@ _ARROW = {
     "al3spark.file_rows",
     "al3spark.manifest",
     "al3spark.chunks",
+    "al3spark.csv_text",
     "al3spark.datafiles",
+    "al3spark.exporting",
+    "al3spark.job_rows",
     "al3spark.operations",
+    "al3spark.origins",
     "al3spark.orphans",
     "al3spark.report",
     "al3spark.rewriting",
     "al3spark.views",
+    "al3spark.sorting",
 }
 OUTSIDE = {
     "_typeshed": set(LAYERS),  # names for type checkers only

@@ -151,7 +151,8 @@ def run(source: Path, folder: Path, *flags: str, **environment: str) -> dict[str
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        command = ("ingest", source, folder / "tables", "--min-age-s", 0, "--log-format", "json", *flags)
+        forms = ("--log-format", "json", "--format", "csv")
+        command = ("ingest", source, folder / "tables", "--min-age-s", 0, *forms, *flags)
         done = al3spark(*command)
         report = al3spark("errors", folder / "tables")
     assert done.returncode == 0, done.stderr
@@ -167,6 +168,7 @@ def test_nothing_that_was_planted_is_anywhere_when_all_is_to_be_hidden(planted: 
     flags = [word for rule in asked for word in ("--pii", rule)]
     places = run(planted, tmp_path, *flags, "--pii-key", "env:AL3_TEST_KEY", AL3_TEST_KEY=KEY)
     assert found_in(places) == {}
+    assert [place for place in places if place.endswith(".zip:drivers.csv")] != []
     assert [place for place, text in places.items() if KEY.encode() in text] == []
     tables = tmp_path / "tables"
     numbers = [number for (number,) in read_rows(tables, "drivers", "social_security_number")]

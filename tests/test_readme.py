@@ -76,7 +76,8 @@ def test_command_of_the_readme_ends_well(
     for written, real in places.items():
         command = command.replace(written, str(real))
     if any(
-        f" {name} " in command for name in ("status", "errors", "report", "jobs", "compact", "clean", "views")
+        f" {name} " in command
+        for name in ("status", "errors", "report", "jobs", "compact", "clean", "export", "views")
     ):
         with pytest.raises(SystemExit):
             main(["ingest", str(data / "incoming"), str(tmp_path / "tables"), "--min-age-s", "0"])

@@ -50,7 +50,7 @@ def _document_rows() -> Iterator[Row]:
     yield _row("source", FILES)
     yield ("`destination`", "`DESTINATION`", "The keys of `source` but for `pattern` and `files`.", "", "")
     for option in describe(Destination):
-        yield _row("destination", option)
+        yield _row("destination", option, option.flag)
     for option in describe(Options):
         yield _row("options", option, option.flag)
         if option.kind in (Archive, OnFinish):
@@ -59,7 +59,7 @@ def _document_rows() -> Iterator[Row]:
 
 def _command_rows() -> Iterator[Row]:
     """What says nothing of the request but how the command behaves."""
-    described = {option.name for option in (*describe(Source), *describe(Options))}
+    described = {option.name for each in (Source, Destination, Options) for option in describe(each)}
     for parameter in cli.commands["ingest"].params:
         if isinstance(parameter, click.Option) and parameter.name not in described:
             yield ("", f"`{parameter.opts[0]}`", parameter.help or "", "", "")
@@ -92,9 +92,8 @@ def test_the_table_of_options_in_the_readme_is_that_of_the_code() -> None:
 
 def test_every_option_has_a_flag_of_its_own_name() -> None:
     flags = {name: parameter.opts for parameter in cli.commands["ingest"].params if (name := parameter.name)}
-    assert {option.name: flags.get(option.name) for option in (*describe(Source), *describe(Options))} == {
-        option.name: [option.flag] for option in (*describe(Source), *describe(Options))
-    }
+    options = [option for each in (Source, Destination, Options) for option in describe(each)]
+    assert [flags.get(option.name) for option in options] == [[option.flag] for option in options]
 
 
 def test_every_flag_tells_what_it_is_for() -> None:

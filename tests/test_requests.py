@@ -186,14 +186,14 @@ def test_all_problems_of_a_document_are_told_at_once(tmp_path: Path) -> None:
     document = {
         "sorce": {"uri": "/in"},
         "source": {"type": "s3", "bucket": "B"},
-        "destination": {"uri": "/out", "format": "csv"},
+        "destination": {"uri": "/out", "format": "orc"},
         "options": {"split_mib": 0, "spilt_mib": 1, "on_error": 3},
     }
     assert refusal(tmp_path, document) == [
         "batch.json has 6 problems:",
         "  sorce is unknown; did you mean source?",
         "  source.bucket is 'B'; valid: a name of a bucket",
-        "  destination.format is 'csv'; valid: parquet",
+        "  destination.format is 'orc'; valid: parquet, csv",
         "  options.spilt_mib is unknown; did you mean split_mib?",
         "  options.split_mib is 0; valid: 1 to 128",
         "  options.on_error is 3; valid: continue, fail",
@@ -250,14 +250,16 @@ def test_a_source_on_the_command_line_replaces_where_the_one_of_the_document_is(
     assert load_request(path, "/in").source == Source("/in", "*.al3")
     assert load_request(path, "/in", flags={"pattern": "*"}).source == Source("/in", "*")
     assert load_request(path, None, "/other").destination == Destination("/other")
+    assert load_request(path, None, "/other", {"format": "csv"}).destination == Destination("/other", "csv")
 
 
 def test_a_problem_of_a_flag_names_the_flag(tmp_path: Path) -> None:
-    flags = {"split_mib": 0, "pattern": "", "dictionaries": ("",)}
+    flags = {"split_mib": 0, "pattern": "", "dictionaries": ("",), "format": "orc"}
     document = {**PLACES, "options": {"window_kib": 1}}
     assert refusal(tmp_path, document, flags=flags) == [
-        "batch.json has 4 problems:",
+        "batch.json has 5 problems:",
         "  --pattern is ''; valid: a glob; * takes every file",
+        "  --format is 'orc'; valid: parquet, csv",
         '  --dictionary is [""]; valid: a list of texts',
         "  --split-mib is 0; valid: 1 to 128",
         "  options.window_kib is 1; valid: 4 to 65536",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 DATA_NAME = re.compile(r"([^/]+)/(ingest_date=[^/]+(?:/[^/=]+=[^/]+)*)/part-(.+)-\d{6,}-([^/-]+)\.parquet")
+EXPORT_NAME = re.compile(r"csv/([^/]+)\.zip")
 _LITERAL = re.compile(r"[^*?[]*")
 
 
@@ -38,8 +39,15 @@ def literal_start(pattern: str) -> str:
     return found[0] if found and "/" in pattern else ""
 
 
+def export_name(job_id: str) -> str:
+    """Where the rows of a job are as CSV."""
+    return f"csv/{job_id}.zip"
+
+
 def job_of(name: str) -> str | None:
-    """The job that wrote a data file; None if it is none."""
+    """The job that a data file or an export is of; None if it is neither."""
+    if export := EXPORT_NAME.fullmatch(name):
+        return export[1]
     found = DATA_NAME.fullmatch(name)
     return found[3] if found else None
 

@@ -20,7 +20,7 @@ from al3spark.al3.dictionary.layouts import (
 )
 
 RESERVED_COLUMNS = frozenset({*LEADING_COLUMNS, "extra_bytes"})
-RESERVED_TABLES = frozenset({"errors", "files", "unmapped_groups"})
+RESERVED_TABLES = frozenset({"csv", "errors", "files", "unmapped_groups"})
 
 # Kind -> the lengths with which it can work (FORMAT.md, Values). A decimal(18) holds 18 digits, an int64 too;
 # an amount has its sign beside them. Kinds that are not here can have any length.

@@ -53,10 +53,11 @@ def test_table_that_is_no_plain_name_is_a_problem(table: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("table", ["errors", "files", "unmapped_groups"])
+@pytest.mark.parametrize("table", ["csv", "errors", "files", "unmapped_groups"])
 def test_reserved_table_is_a_problem(table: str) -> None:
     assert [str(problem) for problem in check_groups([Known("g.csv", 2, "5BPI", table, "")])] == [
-        f"g.csv line 2: 5BPI has table {table}, which is reserved (so are errors, files, unmapped_groups)"
+        f"g.csv line 2: 5BPI has table {table}, which is reserved "
+        "(so are csv, errors, files, unmapped_groups)"
     ]
 
 

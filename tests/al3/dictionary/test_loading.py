@@ -299,7 +299,7 @@ def test_all_problems_of_all_directories_are_listed_at_once(tmp_path: Path) -> N
         "/1/elements.csv line 2: 5PAY.Plan is not an element name: "
         "a lower-case letter, then lower-case letters, digits and _",
         "/1/groups.csv line 2: 5PAY has table files, which is reserved "
-        "(so are errors, files, unmapped_groups)",
+        "(so are csv, errors, files, unmapped_groups)",
         "/2/elements.csv line 2: 5BPI.since starts at 29, inside its header (0-29)",
         "/2/elements.csv line 3: 5BPI.until has length 6; kind date_ccyymmdd needs 8",
         "/2/elements.csv line 3: 5BPI.until starts at 30, inside 5BPI.since (29-30)",
