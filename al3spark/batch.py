@@ -6,9 +6,8 @@ goes on where it stopped. Raises: RequestError, StoreError, BatchError; nothing 
 published then.
 """
 
-import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,16 +17,18 @@ from pyspark.sql import SparkSession
 
 from al3spark.archiving import Archiver
 from al3spark.chunks import ChunkRunner
-from al3spark.config import CSV, REPLACE, REPROCESS_FAILED, OnFinish
+from al3spark.config import CSV, REPLACE, REPROCESS_FAILED
 from al3spark.errors import Al3Error, CancelledError, StoreError
+from al3spark.evolution import note_schemas
 from al3spark.exporting import export_batch
 from al3spark.file_rows import ChunkRecord, count_statuses
+from al3spark.finishing import tell_end, update_catalog
 from al3spark.judging import count_chunk
 from al3spark.manifest import JobRecord, Stop, compose_manifest, find_troubles
 from al3spark.monitoring import Counts, StatusBoard, mark_dead
 from al3spark.planning import Selection, identify_inputs
 from al3spark.preparing import Prepared, select_listed
-from al3spark.reporting import Progress, open_metrics, run_hook
+from al3spark.reporting import Progress, open_metrics
 from al3spark.reprocessing import Rerun, find_rerun
 from al3spark.spark.running import cancel_jobs, count_task_seconds, is_interrupted
 from al3spark.spark.session import count_cores
@@ -37,7 +38,6 @@ from al3spark.store.documents import job_folder, new_job_id, write_manifest
 from al3spark.store.ledger import Ledger, load_ledger
 from al3spark.store.lock import Lock, acquire
 from al3spark.store.publish import settle_job
-from al3spark.store.topics import publish_message
 from al3spark.turnover import Turnover
 
 MIB = 1 << 20
@@ -50,7 +50,8 @@ Report = Callable[[Progress], None]
 def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[str, Any]:
     """Run a batch to its end and give the manifest, which is also at the destination then.
 
-    Whoever `on_finish` names is told when all is done, however it ended; if that fails, `report` is told.
+    Then the catalog is brought up to date, and whoever `on_finish` names is told, however it ended. If one of
+    these fails, `report` is told.
     """
     started = datetime.now(UTC)
     job_id = new_job_id(started, secrets.token_hex(3))
@@ -58,27 +59,15 @@ def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[s
     try:
         manifest = _run_locked(prepared, spark, report, job_id, started)
         status = manifest["status"]
+        for trouble in update_catalog(prepared):
+            report(Progress(trouble))
         return manifest
     except CancelledError:
         status = "cancelled"
         raise
     finally:
-        for trouble in _tell_end(prepared, job_id, status):
+        for trouble in tell_end(prepared, job_id, status):
             report(Progress(trouble))
-
-
-def _tell_end(prepared: Prepared, job_id: str, status: str) -> Iterator[str]:
-    """Run the command and tell the topic of `on_finish`; give what went wrong with them."""
-    asked = prepared.request.options.on_finish or OnFinish()
-    where = prepared.destination.uri(f"{job_folder(job_id)}/manifest.json")
-    if asked.command and (trouble := run_hook(asked.command, job_id, status, where)):
-        yield trouble
-    if asked.sns_topic_arn:
-        told = json.dumps({"job_id": job_id, "status": status, "manifest": where})
-        try:
-            publish_message(asked.sns_topic_arn, f"al3spark {job_id}: {status}", told)
-        except StoreError as error:
-            yield f"on_finish: {error}"
 
 
 def _run_locked(
@@ -86,6 +75,7 @@ def _run_locked(
 ) -> dict[str, Any]:
     with acquire(prepared.destination, job_id) as lock:
         mark_dead(prepared.destination, job_id)
+        note_schemas(prepared.destination, prepared.tables)
         board = StatusBoard(prepared.destination, job_id, lambda: cancel_jobs(spark), lambda: lock.lost)
         run = _Run(prepared, spark, report, lock, board, job_id, started, count_cores(spark))
         with board:
@@ -264,4 +254,5 @@ class _Run:
             self.cores,
             self.started,
             count_task_seconds(self.spark, self.job_id),
+            self.prepared.tables.digest,
         )

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from al3spark.al3.totals import FileTotals
@@ -43,6 +42,7 @@ from al3spark.store.files_table import FILES_SCHEMA, FILES_TABLE
 from al3spark.store.ledger import Held, Ledger
 from al3spark.store.lock import Lock
 from al3spark.store.publish import Plan, run_plan, write_plan
+from al3spark.store.tablefiles import begin_parquet
 from al3spark.turnover import Turnover
 
 MOST_ATTEMPTS = 3  # of a chunk: as it is, file by file if its tasks died, and without what changed meanwhile
@@ -204,7 +204,7 @@ class ChunkRunner:
     def _stage_files(self, number: int, rows: pa.Table) -> StagedTable:
         name = final_name(FILES_TABLE, self.ingest_date, self.job_id, number, "driver")
         with self.prepared.destination.stage(name, self.job_id, number, 0) as file:
-            with pq.ParquetWriter(file, FILES_SCHEMA, compression="zstd") as parquet:
+            with begin_parquet(file, FILES_SCHEMA) as parquet:
                 parquet.write_table(rows)
             return StagedTable(FILES_TABLE, file.finish(), rows.num_rows)
 

@@ -22,6 +22,8 @@ import click
 from click.core import ParameterSource
 
 import al3spark
+from al3spark.catalog_cli import COMMANDS as CATALOG_COMMANDS
+from al3spark.catalog_cli import DICTIONARY_COMMANDS
 from al3spark.config import Options, Source
 from al3spark.display import ProgressLine, findings_lines, preview_lines, summary_lines
 from al3spark.errors import Al3Error, CancelledError, DictionaryError, RequestError
@@ -208,9 +210,9 @@ def _print_lines(lines: Sequence[str]) -> None:
     click.echo("\n".join(lines))
 
 
-for _command in (*FORMAT_COMMANDS, *OPERATOR_COMMANDS):
+for _command in (*FORMAT_COMMANDS, *OPERATOR_COMMANDS, *CATALOG_COMMANDS):
     cli.add_command(_command)
-for _command in LICENSEE_COMMANDS:
+for _command in (*LICENSEE_COMMANDS, *DICTIONARY_COMMANDS):
     dictionary.add_command(_command)
 
 

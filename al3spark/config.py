@@ -250,6 +250,15 @@ class Options:
             metavar="COMMAND",
         ),
     )
+    glue_database: str | None = field(
+        default=None,
+        metadata=about(
+            "AWS Glue database with which tables and new partitions are registered when the job has ended.",
+            Text("[A-Za-z0-9_-]{1,255}", "a name of a database"),
+            "none",
+            metavar="DATABASE",
+        ),
+    )
     no_lock: bool = field(
         default=False,
         metadata=about(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from al3spark.errors import StoreError
+from al3spark.errors import BatchError, StoreError
 from al3spark.store.naming import DATA_NAME
 from al3spark.store.places import Place
 
@@ -41,7 +42,18 @@ class DataFile:
     @property
     def ingest_date(self) -> str:
         """The day of its partition."""
-        return self.partition.partition("/")[0].partition("=")[2]
+        return self.folder_values[0][1]
+
+    @property
+    def folder_values(self) -> tuple[tuple[str, str], ...]:
+        """What its folders stand for: names of columns and their values."""
+        parts = (folder.partition("=") for folder in self.partition.split("/"))
+        return tuple((name, unquote(value)) for name, _, value in parts)
+
+    @property
+    def folder_names(self) -> tuple[str, ...]:
+        """The columns that its folders stand for."""
+        return tuple(name for name, _ in self.folder_values)
 
     @property
     def has_one_job(self) -> bool:
@@ -147,6 +159,32 @@ def list_jobs_in(place: Place, name: str) -> set[str]:
     for batch in read_batches(place, name, ["job_id"]):
         found.update(batch["job_id"].unique().to_pylist())
     return found
+
+
+def unify_schemas(place: Place, names: Sequence[str], schemas: Sequence[pa.Schema], rule: str) -> pa.Schema:
+    """All columns by name: those of the last file in its order, then what only older ones have.
+
+    Comments are those of the last file that has any. BatchError: a column has another type in another file,
+    which is against the `rule`.
+    """
+    first: dict[str, tuple[str, pa.Field]] = {}
+    for name, schema in zip(reversed(names), reversed(schemas), strict=True):
+        for field in schema:
+            where, known = first.setdefault(field.name, (name, field))
+            if known.type != field.type:
+                raise BatchError(
+                    f"{place.uri(name)}: column {field.name} is {field.type}, but {known.type} in "
+                    f"{place.uri(where)}; {rule}"
+                )
+            first[field.name] = where, known.with_metadata(known.metadata or field.metadata)
+    fields = [
+        field.with_nullable(
+            any(name not in schema.names or schema.field(name).nullable for schema in schemas)
+        )
+        for name, (_, field) in first.items()
+    ]
+    told = [schema.metadata for schema in schemas if schema.metadata]
+    return pa.schema(fields, told[-1] if told else None)
 
 
 @contextlib.contextmanager

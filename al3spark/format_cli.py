@@ -42,7 +42,7 @@ def inspect(file: str, show_pii: bool, as_json: bool, **options: Any) -> int:
 
 @click.group()
 def dictionary() -> None:
-    """Look at the layouts of groups, and check your own."""
+    """Look at the layouts of groups, check your own, and describe the tables that they make."""
 
 
 @dictionary.command("list")

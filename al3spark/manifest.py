@@ -47,6 +47,7 @@ class JobRecord:
     cores: int
     started: datetime
     task_seconds: float | None = None  # of all tasks together, where Spark tells
+    schemas: str = ""  # a digest
 
 
 def find_troubles(record: ChunkRecord) -> list[Trouble]:
@@ -84,7 +85,12 @@ def compose_manifest(
         else "failed",
         "stopped": {"chunk": stop.chunk, "reason": stop.reason} if stop else None,
         "request": _as_json(asdict(job.request)),
-        "versions": {"al3spark": al3spark.__version__, "dictionary": job.dictionary, "spark": job.spark},
+        "versions": {
+            "al3spark": al3spark.__version__,
+            "dictionary": job.dictionary,
+            "schemas": job.schemas,
+            "spark": job.spark,
+        },
         "started_at": job.started.isoformat(),
         "finished_at": finished.isoformat(),
         "summary": {

@@ -1,4 +1,4 @@
-"""Find a request good before Spark starts: places that open, a dictionary that loads, options that work.
+"""Find a request good before Spark starts: places that open, a dictionary that loads and fits what is there.
 
 In: a checked request. Out: a `Prepared`, or what a run would read. Raises: RequestError, StoreError,
 DictionaryError, which say what is wrong.
@@ -11,10 +11,13 @@ from dataclasses import asdict, dataclass
 
 from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import Dictionary, load_dictionary
+from al3spark.catalog import check_place
 from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options, S3Access
 from al3spark.errors import RequestError
+from al3spark.evolution import check_evolution
 from al3spark.planning import Selection, drop_known, drop_young, list_inputs
 from al3spark.protection import protect_as_asked
+from al3spark.schemas import Planned, plan_tables
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.calls import Access
 from al3spark.store.ledger import Ledger, load_ledger
@@ -36,6 +39,16 @@ class Prepared:
     archives: tuple[Place | None, Place | None] = (None, None)  # of what succeeded, of what failed
 
     @property
+    def partition_by(self) -> tuple[str, ...]:
+        """What folders below the day stand for."""
+        return tuple(dict.fromkeys(self.request.options.partition_by))
+
+    @property
+    def tables(self) -> Planned:
+        """The columns of every table that the run can write."""
+        return plan_tables(self.dictionary, self.partition_by)
+
+    @property
     def readable_places(self) -> tuple[Place, ...]:
         """Where files of earlier jobs can be: the source and the archives."""
         return (self.source, *(place for place in self.archives if place))
@@ -51,7 +64,7 @@ class Prepared:
             options.window_kib << 10,
             Limits(),
             RetryPlan(options.max_attempts, options.retry_delay_s),
-            partition_by=tuple(dict.fromkeys(options.partition_by)),
+            partition_by=self.partition_by,
         )
 
 
@@ -80,7 +93,11 @@ def prepare(request: BatchRequest, writes: bool = True) -> Prepared:
         next(iter(source.list_files(request.source.pattern)), None)
     for place in filter(None, (destination, succeeded, failed)) if writes else ():
         _try_to_write(place, request.options.no_lock or place is not destination)
-    return Prepared(request, source, destination, dictionary, (succeeded, failed))
+    if request.options.glue_database:
+        check_place(destination)
+    prepared = Prepared(request, source, destination, dictionary, (succeeded, failed))
+    check_evolution(destination, prepared.tables)
+    return prepared
 
 
 def preview(prepared: Prepared) -> Selection:

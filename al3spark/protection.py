@@ -5,6 +5,7 @@ be done, StoreError for a secret that cannot be read. Nothing of a key is in any
 """
 
 import os
+from collections.abc import Sequence
 
 from al3spark.al3.dictionary import HASH, Dictionary
 from al3spark.al3.privacy import DEFAULT_RULES, UNTYPED, list_tags, protect
@@ -16,14 +17,19 @@ LEAST_KEY = 16  # bytes
 
 
 def protect_as_asked(dictionary: Dictionary, options: Options) -> Dictionary:
-    """Say of each element what is to become of its values; the later of two rules for a tag counts."""
-    asked = dict(rule.split("=", 1) for rule in options.pii)
+    """Say of each element what is to become of its values."""
+    rules = find_rules(dictionary, options.pii)
+    return protect(dictionary, rules, _find_key(options.pii_key) if HASH in rules.values() else b"")
+
+
+def find_rules(dictionary: Dictionary, pii: Sequence[str]) -> dict[str, str]:
+    """Give the action for each tag; the later of two rules for a tag counts."""
+    asked = dict(rule.split("=", 1) for rule in pii)
     tags = list_tags(dictionary)
     if unknown := sorted(set(asked) - {*tags, UNTYPED}):
         valid = ", ".join((*tags, UNTYPED))
         raise RequestError(f"pii: no element has the tag {', '.join(unknown)}; valid: {valid}")
-    rules = {**DEFAULT_RULES, **asked}
-    return protect(dictionary, rules, _find_key(options.pii_key) if HASH in rules.values() else b"")
+    return {**DEFAULT_RULES, **asked}
 
 
 def _find_key(where: str | None) -> bytes:

@@ -15,14 +15,13 @@ Leaves to others: when to compact or replace, and the lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from al3spark.datafiles import (
     DataFile,
@@ -33,6 +32,7 @@ from al3spark.datafiles import (
     list_jobs_in,
     open_parquet,
     read_batches,
+    unify_schemas,
 )
 from al3spark.errors import BatchError
 from al3spark.origins import keep_origins, tells_origins
@@ -41,6 +41,7 @@ from al3spark.store.files_table import FILES_TABLE
 from al3spark.store.places import Place
 from al3spark.store.publish import Plan, run_plan, write_plan
 from al3spark.store.staging import StagedFile
+from al3spark.store.tablefiles import begin_parquet
 
 TARGET_BYTES = 128 << 20
 ROW_GROUP_BYTES = 64 << 20
@@ -119,7 +120,7 @@ def stage_merge(place: Place, job_id: str, number: int, merge: Merge) -> StagedF
         with open_parquet(place, name) as parquet:
             schemas.append(parquet.schema_arrow)
             rows += parquet.metadata.num_rows
-    schema = _unify(place, merge.inputs, schemas)
+    schema = unify_schemas(place, merge.inputs, schemas, "files of different types are not merged")
     if any(each.names != schema.names or tells_origins(each) for each in schemas):
         jobs = (list_jobs_in(place, name) for name in merge.inputs)
         schema = keep_origins(schema, zip(schemas, jobs, strict=True))
@@ -178,25 +179,6 @@ def _pack(files: Iterable[DataFile], target_bytes: int) -> Iterator[list[DataFil
     yield part
 
 
-def _unify(place: Place, names: Sequence[str], schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """All columns by name: those of the last file in its order, then what only older ones have."""
-    first: dict[str, tuple[str, pa.Field]] = {}
-    for name, schema in zip(reversed(names), reversed(schemas), strict=True):
-        for field in schema:
-            where, known = first.setdefault(field.name, (name, field))
-            if known.type != field.type:
-                raise BatchError(
-                    f"{place.uri(name)}: column {field.name} is {field.type}, but {known.type} in "
-                    f"{place.uri(where)}; files of different types are not merged"
-                )
-    return pa.schema(
-        field.with_nullable(
-            any(name not in schema.names or schema.field(name).nullable for schema in schemas)
-        )
-        for name, (_, field) in first.items()
-    )
-
-
 def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = [
         batch[field.name] if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
@@ -218,7 +200,7 @@ def _stage(
     """Write `rows` rows. BatchError: there are more or fewer."""
     name, written = f"{folder}/part-{job_id}-{number:06}-r{serial:05}.parquet", 0
     with place.stage(name, job_id, number, 0) as file:
-        with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as parquet:
+        with begin_parquet(file, schema) as parquet:
             for group in _gather(batches):
                 parquet.write_table(group, row_group_size=group.num_rows)
                 written += group.num_rows

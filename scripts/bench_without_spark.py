@@ -16,17 +16,18 @@ from multiprocessing import get_context
 import numpy as np
 import pyarrow as pa
 
+from al3spark.al3.comments import file_schemas
 from al3spark.al3.gathering import Block
-from al3spark.al3.tables import table_schemas
 from al3spark.planning import list_inputs
 from al3spark.preparing import Prepared
 from al3spark.spark.reading import read_files
 from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import SplitTotals, parse_split
-from al3spark.spark.writing import ROW_GROUP_BYTES, final_name, open_parquet, write_rows
+from al3spark.spark.writing import ROW_GROUP_BYTES, final_name, write_rows
 from al3spark.store.places import Place
 from al3spark.store.retrying import Patience
 from al3spark.store.staging import StagedWriter
+from al3spark.store.tablefiles import begin_parquet
 
 _JOB = "batch-20260102-abc123"
 _DAY = "2026-01-02"
@@ -121,9 +122,9 @@ def encode_share(share: Share) -> float:
             tables.setdefault(block.table, []).append(block.batch)
     gc.collect()
     began = time.perf_counter()
-    schemas = table_schemas(share.prepared.dictionary.layouts)
+    schemas = file_schemas(share.prepared.dictionary.layouts)
     for name, batches in tables.items():
-        with open_parquet(_Nowhere(), schemas[name]) as parquet:
+        with begin_parquet(_Nowhere(), schemas[name]) as parquet:
             for rows in _row_groups(batches):
                 write_rows(parquet, rows, _JOB)
     return time.perf_counter() - began
@@ -157,12 +158,16 @@ class _Tables:
 
     share: Share
     _files: "dict[str, _Table]" = field(default_factory=dict)
+    _schemas: dict[str, pa.Schema] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._schemas = file_schemas(self.share.prepared.dictionary.layouts)
 
     def add(self, block: Block) -> None:
         if block.table not in self._files:
             destination, number = self.share.prepared.destination, self.share.number
             name = final_name(block.table, _DAY, _JOB, number, f"{number:05}")
-            self._files[block.table] = _Table(destination, name, number, block.batch.schema)
+            self._files[block.table] = _Table(destination, name, number, self._schemas[block.table])
         self._files[block.table].add(block.batch)
 
     def finish(self) -> None:
@@ -173,7 +178,7 @@ class _Tables:
 class _Table:
     def __init__(self, place: Place, name: str, number: int, schema: pa.Schema) -> None:
         self._file: StagedWriter = place.stage(name, _JOB, number, 0)
-        self._parquet = open_parquet(self._file, schema)
+        self._parquet = begin_parquet(self._file, schema)
         self._waiting: list[pa.RecordBatch] = []
         self._bytes = 0
 

@@ -97,6 +97,7 @@ def names(moto: str) -> dict[str, str]:
         "CLUSTER_ID": run["JobFlowId"],
         "APPLICATION_ID": application["applicationId"],
         "ACCOUNT_ID": "123456789012",
+        "GLUE_DATABASE": make_bucket(moto),  # a name that nobody else has
         "JOB_ROLE": role,
     }
 
@@ -169,4 +170,4 @@ def test_the_aws_commands_do_what_they_say(moto: str, names: dict[str, str], che
     rules = s3.get_bucket_lifecycle_configuration(Bucket=names["DESTINATION_BUCKET"])["Rules"]
     assert rules[0]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     policies = boto3.client("iam", **aws).list_role_policies(RoleName=names["JOB_ROLE"])["PolicyNames"]
-    assert sorted(policies) == ["al3spark", "al3spark-archive"]
+    assert sorted(policies) == ["al3spark", "al3spark-archive", "al3spark-glue"]

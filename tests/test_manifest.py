@@ -75,6 +75,7 @@ def test_the_manifest_tells_what_was_asked_and_by_what_it_was_done() -> None:
     assert made["versions"] == {
         "al3spark": made["versions"]["al3spark"],
         "dictionary": "0123456789abcdef",
+        "schemas": "",
         "spark": "4.3.0",
     }
     assert (made["started_at"], made["finished_at"]) == (

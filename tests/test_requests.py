@@ -139,6 +139,7 @@ def test_options_are_read(tmp_path: Path, options: object, expected: Options) ->
         ({"max_failed_ratio": False}, "options.max_failed_ratio is false; valid: a number, 0 to 1"),
         ({"retry_delay_s": 10**400}, f"options.retry_delay_s is 1{'0' * 56}...; valid: a number, 0 to 60"),
         ({"on_error": "stop"}, "options.on_error is 'stop'; valid: continue, fail"),
+        ({"glue_database": "my db"}, "options.glue_database is 'my db'; valid: a name of a database"),
         ({"log_format": ["json"]}, 'options.log_format is ["json"]; valid: text, json, emf'),
         ({"ingest_date": "2026-02-30"}, 'options.ingest_date is "2026-02-30"; valid: a day like 2026-01-02'),
         ({"ingest_date": "20260102"}, 'options.ingest_date is "20260102"; valid: a day like 2026-01-02'),
@@ -172,7 +173,7 @@ def test_options_are_read(tmp_path: Path, options: object, expected: Options) ->
             "options.pattern is unknown; valid: dictionaries, century_pivot, split_mib, chunk_mib, window_kib"
             ", master, parallelism, min_age_s, ingest_date, partition_by, max_partitions, reprocess"
             ", on_changed, on_error, max_failed_files, max_failed_ratio, max_attempts, retry_delay_s, pii"
-            ", pii_key, archive, on_finish, no_lock, log_format",
+            ", pii_key, archive, on_finish, glue_database, no_lock, log_format",
         ),
     ],
 )

@@ -22,6 +22,7 @@ from al3spark.store.ledger import load_ledger
 from al3spark.store.places import Place
 from al3spark.store.publish import Plan, recover, run_plan, write_plan
 from al3spark.store.staging import StagedFile
+from al3spark.store.tablefiles import SPARK_SCHEMA
 from tests.tables import (
     DAY,
     ROOT,
@@ -167,8 +168,34 @@ def test_merged_file_has_the_schema_of_its_inputs(place: Place) -> None:
     ingest(place, "job-b", B)
     for name in compact_all(place, "job-z"):
         expected = FILES_SCHEMA if name.startswith("files/") else SCHEMA
-        assert load(place, name).schema.equals(expected, check_metadata=True)
+        found = load(place, name).schema
+        assert set(found.metadata or {}) - set(expected.metadata or {}) <= {SPARK_SCHEMA.encode()}
+        assert found.with_metadata(expected.metadata).equals(expected, check_metadata=True)
         assert load_metadata(place, name).row_group(0).column(0).compression == "ZSTD"
+
+
+def test_comments_of_the_newest_file_that_has_them_are_kept(place: Place) -> None:
+    """Files of before have none, and files whose dictionaries differ have others: neither is an obstacle."""
+    schemas = [
+        SCHEMA.set(3, pa.field("name", pa.string(), metadata=comment)).with_metadata(told)
+        for comment, told in (
+            ({"comment": "old"}, {"comment": "Old"}),
+            ({"comment": "new"}, {"comment": "New"}),
+            (None, None),
+        )
+    ]
+    for job, schema in zip("abc", schemas, strict=True):
+        publish(place, f"job-{job}", 0, {f"policies/{DAY}": rows_of((f"job-{job}", A), schema=schema)})
+    publish(place, "job-c", 1, {f"files/{DAY}": ledger_of("job-c", A)})
+    (name,) = compact_all(place, "job-z", "policies")
+    merged = load(place, name).schema
+    assert merged.field("name").metadata == {b"comment": b"new"}
+    assert (merged.metadata or {})[b"comment"] == b"New"
+    assert b'"metadata":{"comment":"new"}' in (merged.metadata or {})[SPARK_SCHEMA.encode()]
+    rewrite = rewrite_without(place, "job-y", 0, [("job-b", A)])
+    apply(place, "job-y", rewrite)
+    (name,) = names(place, "policies/")
+    assert load(place, name).schema.equals(merged, check_metadata=True)
 
 
 def test_ledger_knows_after_compaction_what_it_knew_before(place: Place) -> None:

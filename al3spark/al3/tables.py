@@ -13,6 +13,8 @@ from al3spark.al3.faults import ERRORS_SCHEMA
 
 UNMAPPED_TABLE, ERRORS_TABLE = "unmapped_groups", "errors"
 
+JOB_FIELD = pa.field("job_id", pa.string(), nullable=False)
+
 LEADING_FIELDS = (
     pa.field("file_id", pa.string(), nullable=False),
     pa.field("record_offset", pa.int64(), nullable=False),

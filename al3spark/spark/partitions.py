@@ -21,6 +21,8 @@ _PLAIN = "-_.~ "  # what stays as it is, beside letters and digits
 
 def without_partitions(schema: pa.Schema, columns: tuple[str, ...]) -> pa.Schema:
     """Give the schema of the files of a table: what its folders say is not in them."""
+    if not is_partitioned(schema):
+        return schema
     return pa.schema([each for each in schema if each.name not in columns], schema.metadata)
 
 

@@ -15,19 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark import TaskContext
 
+from al3spark.al3.comments import file_schemas
 from al3spark.al3.dictionary import Dictionary
-from al3spark.al3.tables import table_schemas
+from al3spark.al3.tables import JOB_FIELD
 from al3spark.errors import BatchError, StoreError
-from al3spark.spark.partitions import is_partitioned, without_partitions
+from al3spark.spark.partitions import without_partitions
 from al3spark.spark.tasks import TOTALS, Batches, Task, sum_bytes
 from al3spark.store.places import Place
 from al3spark.store.staging import StagedWriter
+from al3spark.store.tablefiles import begin_parquet
 
 STAGED = (
     "table_name string, final_name string, token string, size bigint, rows bigint, "
     "splits string, totals binary"
 )
-JOB_FIELD = pa.field("job_id", pa.string(), nullable=False)
 ROW_GROUP_BYTES = 64 << 20
 _STAGED_SCHEMA = pa.schema(
     [
@@ -55,10 +56,10 @@ class WriteTask:
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
-        """What the files of each table hold, `job_id` aside."""
+        """What the files of each table hold."""
         return {
-            table: without_partitions(schema, self.partition_by) if is_partitioned(schema) else schema
-            for table, schema in table_schemas(self.dictionary.layouts).items()
+            table: without_partitions(schema, self.partition_by)
+            for table, schema in file_schemas(self.dictionary.layouts).items()
         }
 
 
@@ -103,17 +104,17 @@ class _TableFile:
         part, attempt = (context.partitionId(), context.taskAttemptId()) if context else (0, 0)
         self.table, self.folder = table, folder
         self._final_name = final_name(table, task.ingest_date, task.job_id, task.chunk, f"{part:05}", folder)
-        self._schema = schema
+        self._block_schema = schema.remove(0)  # without job_id
         self._job_id = task.job_id
         self._file: StagedWriter = task.place.stage(self._final_name, task.job_id, task.chunk, attempt)
-        self._parquet = open_parquet(self._file, schema)
+        self._parquet = begin_parquet(self._file, schema)
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
         self._rows: Counter[int] = Counter()
         self._sums: Counter[int] = Counter()
 
     def add(self, split_id: int, rows: int, payload: pa.Buffer) -> None:
-        batch = pa.ipc.read_record_batch(payload, self._schema)
+        batch = pa.ipc.read_record_batch(payload, self._block_schema)
         if batch.num_rows != rows:
             raise BatchError(f"a block of split {split_id} lost rows on its way: {batch.num_rows} of {rows}")
         self._rows[split_id] += rows
@@ -151,11 +152,6 @@ def final_name(table: str, ingest_date: str, job_id: str, chunk: int, part: str,
     """Name a file of a table, or of a folder below its day; no other plan ever uses the name."""
     below = f"{folder}/" if folder else ""
     return f"{table}/ingest_date={ingest_date}/{below}part-{job_id}-{chunk:06}-{part}.parquet"
-
-
-def open_parquet(file: StagedWriter, schema: pa.Schema) -> pq.ParquetWriter:
-    """Begin a Parquet file with `job_id` in front of a table's columns."""
-    return pq.ParquetWriter(file, pa.schema([JOB_FIELD, *schema]), compression="zstd", compression_level=1)
 
 
 def write_rows(parquet: pq.ParquetWriter, rows: pa.Table, job_id: str) -> None:

@@ -24,32 +24,40 @@ import pyarrow.parquet as pq
 from al3spark.errors import StoreError
 from al3spark.store.digests import Digests, Integers, digest_texts, digest_versions, parse_ids
 from al3spark.store.places import Place
+from al3spark.store.tablefiles import COMMENT
 
 FILES_TABLE = "files"
+
+
+def _column(name: str, kind: pa.DataType, comment: str, nullable: bool = True) -> pa.Field:
+    return pa.field(name, kind, nullable, {COMMENT: comment.encode()})
+
+
 FILES_SCHEMA = pa.schema(
     [
-        pa.field("job_id", pa.string(), nullable=False),
-        pa.field("file_path", pa.string(), nullable=False),
-        ("file_id", pa.string()),
-        pa.field("status", pa.string(), nullable=False),
-        ("reason", pa.string()),
-        ("duplicate_of", pa.string()),
-        ("replaces", pa.string()),
-        ("archived_to", pa.string()),
-        ("size", pa.int64()),
-        ("version", pa.string()),
-        ("expanded_size", pa.int64()),
-        ("record_bytes", pa.int64()),
-        ("separator_bytes", pa.int64()),
-        ("unreadable_bytes", pa.int64()),
-        ("messages", pa.int64()),
-        ("transactions", pa.int64()),
-        ("records", pa.int64()),
-        ("faults", pa.int64()),
-        ("started_at", pa.timestamp("us", tz="UTC")),
-        ("finished_at", pa.timestamp("us", tz="UTC")),
-        ("attempts", pa.int64()),
-    ]
+        _column("job_id", pa.string(), "The batch that wrote the row", nullable=False),
+        _column("file_path", pa.string(), "The file as it was listed", nullable=False),
+        _column("file_id", pa.string(), "Digest of the content, null if it could not be read"),
+        _column("status", pa.string(), "succeeded, succeeded_with_faults, failed or skipped", nullable=False),
+        _column("reason", pa.string(), "Why it failed or was skipped"),
+        _column("duplicate_of", pa.string(), "The file that has the same content"),
+        _column("replaces", pa.string(), "file_id of the content whose rows went for these"),
+        _column("archived_to", pa.string(), "Where the file was moved"),
+        _column("size", pa.int64(), "Bytes of the file"),
+        _column("version", pa.string(), "ETag or time of the file, null if it is worth another try"),
+        _column("expanded_size", pa.int64(), "Bytes of the content once it is expanded"),
+        _column("record_bytes", pa.int64(), "Bytes of it that are records"),
+        _column("separator_bytes", pa.int64(), "Bytes of it that separate records"),
+        _column("unreadable_bytes", pa.int64(), "Bytes of it that are neither, each span a row in errors"),
+        _column("messages", pa.int64(), "How many 1MHG it holds"),
+        _column("transactions", pa.int64(), "How many 2TRG it holds"),
+        _column("records", pa.int64(), "How many records it holds, rows of all tables together"),
+        _column("faults", pa.int64(), "How many rows of errors it has"),
+        _column("started_at", pa.timestamp("us", tz="UTC"), "When its chunk began"),
+        _column("finished_at", pa.timestamp("us", tz="UTC"), "When its rows were made"),
+        _column("attempts", pa.int64(), "How often its chunk was parsed"),
+    ],
+    {COMMENT: b"The input files, one row for each file and each attempt that matters"},
 )
 STATUSES = ("succeeded", "succeeded_with_faults", "failed", "skipped")
 SUCCEEDED = 2  # so many of them, from the first
