@@ -123,6 +123,7 @@ LAYERS = {
         "al3spark.store",
     },
     "al3spark.display": {
+        "al3spark.store",
         "al3spark.al3.dictionary",
         "al3spark.config",
         "al3spark.planning",
