@@ -154,9 +154,9 @@ def run(source: Path, folder: Path, *flags: str, **environment: str) -> dict[str
         forms = ("--log-format", "json", "--format", "csv")
         command = ("ingest", source, folder / "tables", "--min-age-s", 0, *forms, *flags)
         done = al3spark(*command)
-        report = al3spark("errors", folder / "tables")
+        shown = [al3spark("errors", folder / "tables"), al3spark("report", folder / "tables", "-o", "-")]
     assert done.returncode == 0, done.stderr
-    told = f"{done.stdout}{done.stderr}{report.stdout}{report.stderr}".encode()
+    told = "".join(f"{each.stdout}{each.stderr}" for each in (done, *shown)).encode()
     return {"output": told, **dict(every_text(folder / "tables")), **dict(every_text(folder / "tmp"))}
 
 

@@ -19,7 +19,7 @@ from al3spark.report.quantities import tell_rate, tell_seconds
 MOST_BUCKETS = 60
 LEAST_SECONDS = 3.0  # of a shorter time, progress by the second says nothing
 LEAST_PERCENT = 0.6  # of a bar: what is less cannot be seen
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 
 
@@ -131,7 +131,7 @@ def _tick_name(seconds: int) -> str:
 
 
 def round_up(number: float) -> float:
-    """The next number that reads well on an axis: 1, 2, 2.5 or 5 times a power of ten."""
+    """The next number that reads well on an axis, as does its half: few digits times a power of ten."""
     if number <= 0:
         return 1.0
     power = 10.0 ** floor(log10(number))

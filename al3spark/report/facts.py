@@ -25,6 +25,7 @@ from al3spark.report.rows import (
     digest_errors,
     digest_files,
 )
+from al3spark.report.source import find_source
 from al3spark.store.places import Place
 
 MOST_NAMED = 8  # places of a code by group and element
@@ -143,6 +144,9 @@ def gather_facts(place: Place, job_id: str | None, now: datetime | None = None) 
     request, summary = manifest.get("request") or {}, manifest.get("summary") or {}
     stopped, progress = manifest.get("stopped") or {}, status["progress"]
     failed = [FailedFile(each["file"], each["reason"]) for each in manifest.get("failed_files") or ()]
+    paths = [file.path for file in (*failed, *files.failed, *files.faulty)]
+    slowest = _slowest(manifest.get("slowest_files"))
+    paths += [file.path for file in slowest or ()]
     return Facts(
         destination=place.uri(""),
         job_id=job_id,
@@ -154,7 +158,7 @@ def gather_facts(place: Place, job_id: str | None, now: datetime | None = None) 
         started=_maybe(status["started_at"]),
         ended=_maybe(status["completed_at"]),
         heartbeat=_moment(status["heartbeat_at"]),
-        source=(request.get("source") or {}).get("uri", ""),
+        source=find_source((request.get("source") or {}).get("uri", ""), paths),
         versions=tuple((manifest.get("versions") or {}).items()),
         percent=progress["percent"],
         total_bytes=progress["total_bytes"],
@@ -173,7 +177,7 @@ def gather_facts(place: Place, job_id: str | None, now: datetime | None = None) 
         codes=_codes(manifest.get("faults"), errors),
         faulty=_faulty(files, errors),
         points=tuple((seconds, size) for seconds, size in status.get("bytes_over_time") or ()),
-        slowest=_slowest(manifest.get("slowest_files")),
+        slowest=slowest,
     )
 
 

@@ -133,6 +133,13 @@ RULES = (
         "record",
     ),
     Rule(
+        ("POLICY_NOT_FOUND",),
+        "Do not look for these transactions by policy number",
+        "{count} had no 5BPI within 8 MiB: policy number and line of business are null in their records.",
+        (_ERRORS,),
+        "transaction",
+    ),
+    Rule(
         ("TRAILER_MISSING",),
         "See whether files are cut",
         "{count} had no trailer (3MTG): the end of the file is missing, or its sender writes none.",

@@ -44,7 +44,7 @@ def files_section(facts: Facts) -> Html:
 def _skip_reasons(facts: Facts) -> list[str]:
     told = [(count, reason) for reason, count in facts.skip_reasons]
     known = facts.count("skipped") - sum(count for count, _ in told) - facts.too_young
-    told += [(facts.too_young, "too young"), (known, "known from earlier runs")]
+    told += [(facts.too_young, "too young"), (known, "known already, or copies of what failed")]
     return [f"{tell_count(count)} {reason}" for count, reason in told if count > 0]
 
 
@@ -94,7 +94,7 @@ def faults_section(facts: Facts) -> Html:
         )
         for each in facts.codes
     ]
-    kinds = dict.fromkeys((each.severity, _kind(each)) for each in facts.codes)
+    kinds = sorted({(each.severity, _kind(each)) for each in facts.codes})
     keys = [tag("span", tag("i", class_=f"key {kind}"), severity) for severity, kind in kinds]
     return section(title, tag("p", *keys, class_="keys"), draw_gauges(gauges, MOST_SHOWN, "codes"))
 

@@ -73,7 +73,7 @@ def test_columns_are_as_high_as_their_rates() -> None:
 
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [(0, 1), (1, 1), (1.1, 2), (2.2, 2.5), (2.6e6, 5e6), (5e6, 5e6), (98e6, 100e6), (101e6, 200e6)],
+    [(0, 1), (1, 1), (1.1, 1.5), (2.2, 3), (2.6e6, 3e6), (5e6, 5e6), (98e6, 100e6), (101e6, 150e6)],
 )
 def test_an_axis_ends_at_a_round_number(number: float, expected: float) -> None:
     assert round_up(number) == pytest.approx(expected)
