@@ -144,7 +144,9 @@ def gather_facts(place: Place, job_id: str | None, now: datetime | None = None) 
     request, summary = manifest.get("request") or {}, manifest.get("summary") or {}
     stopped, progress = manifest.get("stopped") or {}, status["progress"]
     failed = [FailedFile(each["file"], each["reason"]) for each in manifest.get("failed_files") or ()]
-    paths = [file.path for file in (*failed, *files.failed, *files.faulty)]
+    paths = [file.path for file in failed]
+    paths += [file.path for file in files.failed]
+    paths += [file.path for file in files.faulty]
     slowest = _slowest(manifest.get("slowest_files"))
     paths += [file.path for file in slowest or ()]
     return Facts(
