@@ -116,7 +116,7 @@ def _fill(rule: Rule, signs: tuple[str, ...], values: Values, facts: Facts) -> A
         "age": facts.min_age_s,
     }
     words = {
-        "source": facts.source,
+        "source": facts.source or "SOURCE",
         "destination": facts.destination,
         "job": facts.job_id,
         "code": signs[0],

@@ -99,11 +99,12 @@ def watch_tasks(spark: SparkSession, name: str, tasks: int, tell: Callable[[floa
 @contextmanager
 def _telling(context: SparkContext, name: str, tasks: int, tell: Callable[[float], None]) -> Iterator[None]:
     context.setJobGroup(name, "al3spark", interruptOnCancel=True)
+    earlier = frozenset(context.statusTracker().getJobIdsForGroup(name))
     done = threading.Event()
 
     def poll() -> None:
         while not done.wait(_POLL_S):
-            tell(_finished_part(context, name, tasks))
+            tell(_finished_part(context, name, tasks, earlier))
 
     poller = InheritableThread(target=poll, daemon=True)
     poller.start()
@@ -172,10 +173,10 @@ def is_cancelled(error: Exception) -> bool:
     return bool(_CANCELLED.search(str(error)))
 
 
-def _finished_part(context: SparkContext, name: str, tasks: int) -> float:
+def _finished_part(context: SparkContext, name: str, tasks: int, earlier: frozenset[int]) -> float:
     tracker = context.statusTracker()
     finished = 0
-    for job in tracker.getJobIdsForGroup(name):
+    for job in set(tracker.getJobIdsForGroup(name)) - earlier:
         info = tracker.getJobInfo(job)
         stages = [tracker.getStageInfo(stage) for stage in info.stageIds] if info else []
         finished = max(
