@@ -28,7 +28,12 @@ def keep_origins(schema: pa.Schema, merged: Iterable[tuple[pa.Schema, Iterable[s
 
 def tells_origins(schema: pa.Schema) -> bool:
     """Whether it is that of a merged file in which jobs have other columns than the file."""
-    return KEY in (schema.metadata or {})
+    return bool(origins_of(schema))
+
+
+def origins_of(schema: pa.Schema) -> dict[bytes, bytes]:
+    """What a schema keeps of this in its metadata, for a file to keep it too."""
+    return {name: value for name, value in (schema.metadata or {}).items() if name == KEY}
 
 
 def _read(schema: pa.Schema) -> Mapping[str, list[str]]:

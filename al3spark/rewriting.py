@@ -35,7 +35,7 @@ from al3spark.datafiles import (
     unify_schemas,
 )
 from al3spark.errors import BatchError
-from al3spark.origins import keep_origins, tells_origins
+from al3spark.origins import keep_origins, origins_of, tells_origins
 from al3spark.orphans import judge_files
 from al3spark.store.files_table import FILES_TABLE
 from al3spark.store.places import Place
@@ -200,7 +200,7 @@ def _stage(
     """Write `rows` rows. BatchError: there are more or fewer."""
     name, written = f"{folder}/part-{job_id}-{number:06}-r{serial:05}.parquet", 0
     with place.stage(name, job_id, number, 0) as file:
-        with begin_parquet(file, schema) as parquet:
+        with begin_parquet(file, schema, origins_of(schema)) as parquet:
             for group in _gather(batches):
                 parquet.write_table(group, row_group_size=group.num_rows)
                 written += group.num_rows

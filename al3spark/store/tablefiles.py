@@ -8,6 +8,7 @@ schema, so that its DESCRIBE shows them; what else a schema carries about itself
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -20,10 +21,12 @@ COMMENT = b"comment"
 SPARK_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
 
 
-def begin_parquet(file: BinaryIO | Any, schema: pa.Schema) -> pq.ParquetWriter:
-    """Begin a Parquet file of a table."""
+def begin_parquet(
+    file: BinaryIO | Any, schema: pa.Schema, kept: Mapping[bytes, bytes] | None = None
+) -> pq.ParquetWriter:
+    """Begin a Parquet file of a table; `kept`: what its Arrow schema tells beside comments."""
     told = (schema.metadata or {}).get(COMMENT)
-    plain = schema.with_metadata({COMMENT: told} if told else None)
+    plain = schema.with_metadata({**({COMMENT: told} if told else {}), **(kept or {})} or None)
     parquet = pq.ParquetWriter(file, plain, compression="zstd", compression_level=1)
     if described := spark_schema(plain):
         parquet.add_key_value_metadata({SPARK_SCHEMA: described})

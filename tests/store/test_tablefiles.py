@@ -57,6 +57,14 @@ def test_what_else_a_schema_carries_about_itself_is_left_out() -> None:
     assert again.metadata.metadata == told(COMMENTED)
 
 
+def test_what_is_to_be_kept_is_in_the_arrow_schema_of_the_file() -> None:
+    file = io.BytesIO()
+    with begin_parquet(file, COMMENTED, {b"columns": b"{}"}) as parquet:
+        parquet.write_table(COMMENTED.empty_table())
+    found = pq.ParquetFile(io.BytesIO(file.getvalue())).schema_arrow.metadata
+    assert found == {b"comment": b"Policies", b"columns": b"{}"}
+
+
 def test_a_schema_without_comments_or_of_strange_types_is_not_told_to_spark() -> None:
     strange = COMMENTED.append(pa.field("list", pa.list_(pa.string())))
     assert SPARK_SCHEMA.encode() not in told(strange)
