@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -144,20 +143,19 @@ def _open(place: Place, job_id: str, name: str, files: tuple[DataFile, ...]) -> 
             kind = schema.field(column).type
             if fields.setdefault(column, pa.field(column, kind)).type != kind:
                 raise BatchError(f"{place.uri(file.name)}: column {column} is {kind}, elsewhere it is not")
-    for column in (column for file in files for column in _read_folders(file.partition)):
+    for column in (column for file in files for column in _read_folders(file)):
         fields.setdefault(column, pa.field(column, pa.string()))
     return JobTable(name, files, pa.schema(fields.values()))
 
 
-def _read_folders(partition: str) -> dict[str, str | None]:
-    """What the names of folders tell: `ingest_date=2026-01-02/line_of_business=AUTOP`."""
-    pairs = (folder.partition("=") for folder in partition.split("/"))
-    return {unquote(name): None if value == NULL_FOLDER else unquote(value) for name, _, value in pairs}
+def _read_folders(file: DataFile) -> dict[str, str | None]:
+    """What the names of folders tell."""
+    return {name: None if value == NULL_FOLDER else value for name, value in file.folder_values}
 
 
 def _conform(batch: pa.RecordBatch, file: DataFile, schema: pa.Schema) -> pa.RecordBatch:
     """Bring columns into order; a column that the file has not is that of its folder, or null."""
-    told = _read_folders(file.partition)
+    told = _read_folders(file)
     columns = [
         batch[field.name]
         if field.name in batch.schema.names
