@@ -144,15 +144,11 @@ def gather_facts(place: Place, job_id: str | None, now: datetime | None = None) 
     request, summary = manifest.get("request") or {}, manifest.get("summary") or {}
     stopped, progress = manifest.get("stopped") or {}, status["progress"]
     failed = [FailedFile(each["file"], each["reason"]) for each in manifest.get("failed_files") or ()]
-<<<<<<< ours
+    slowest = _slowest(manifest.get("slowest_files"))
     paths = [file.path for file in failed]
     paths += [file.path for file in files.failed]
     paths += [file.path for file in files.faulty]
-=======
->>>>>>> theirs
-    slowest = _slowest(manifest.get("slowest_files"))
-    paths = [file.path for files_told in (failed, files.failed) for file in files_told]
-    paths += [file.path for file in files.faulty] + [file.path for file in slowest or ()]
+    paths += [file.path for file in slowest or ()]
     return Facts(
         destination=place.uri(""),
         job_id=job_id,
