@@ -106,7 +106,7 @@ def report(destination: str, job: str | None, output: str) -> None:
     facts = gather_facts(open_place(destination), job)
     page = make_page(facts)
     if output == "-":
-        click.echo(page, nl=False)
+        click.echo(page.encode(), nl=False)  # UTF-8, whatever the terminal has
         return
     save_page(output, page)
     click.echo(f"{output}: report of {facts.job_id}")

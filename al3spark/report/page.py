@@ -36,6 +36,7 @@ _STATUSES = {
     "queued": ("busy", "queued"),
     STALLED: ("bad", "no sign of life"),
 }
+_VERSIONS = ("al3spark", "dictionary", "spark")
 MOST_OPEN = 2  # pieces of advice that show without a click
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -133,8 +134,8 @@ def _origin(facts: Facts) -> Html:
     if facts.source:
         told.append(("Source", path_of(facts.source)))
     told += [("Tables", path_of(facts.destination)), ("Time", when)]
-    if facts.versions:
-        told.append(("With", ", ".join(f"{name} {version}" for name, version in facts.versions)))
+    if with_what := [f"{name} {version}" for name, version in facts.versions if name in _VERSIONS]:
+        told.append(("With", ", ".join(with_what)))
     return tag("dl", *(join(tag("dt", name), tag("dd", value)) for name, value in told), class_="origin")
 
 

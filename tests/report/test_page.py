@@ -100,6 +100,7 @@ def test_the_style_fetches_nothing(place: Place) -> None:
     [
         f"{JOB} partial success 1 of 3 files failed; the others are in the tables.",
         "Source / in Tables",
+        "dictionary 0123456789abcdef, spark 4.3.0 ",
         "files read 2 file failed 1",
         "What to do next Keep other files out of the source FILE_NOT_AL3 1 file held no AL3 record.",
         "1 value did not fit, mostly in 5BPI.amount (1)",
