@@ -41,7 +41,7 @@ def test_code_always_means_the_same(code: str, severity: str, category: str, ret
 
 
 def test_there_are_no_other_codes() -> None:
-    assert len(KINDS) == 17
+    assert len(KINDS) == 18
 
 
 @pytest.mark.parametrize(
