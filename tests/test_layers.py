@@ -93,7 +93,6 @@ LAYERS = {
         "al3spark.preparing",
         "al3spark.reporting",
         "al3spark.reprocessing",
-        "al3spark.schemas",
         "al3spark.turnover",
     },
     "al3spark.report": _FORMAT | _STORE | {"al3spark.datafiles", "al3spark.operations"},
