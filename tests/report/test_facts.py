@@ -113,7 +113,7 @@ def test_progress_over_time_ends_with_all_bytes(batch: tuple[Path, Facts]) -> No
     assert facts.points[0] == (0.0, 0)
     assert facts.points[-1][1] == facts.total_bytes
     assert facts.ended is not None
-    assert facts.seconds < 60
+    assert facts.seconds > 0
 
 
 @pytest.mark.spark

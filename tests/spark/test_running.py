@@ -51,7 +51,7 @@ def test_seconds_are_those_of_the_newest_stage_that_wrote_to_the_shuffle(spark: 
     seconds = read_task_seconds(spark, "timed", 3)
     assert seconds is not None
     assert set(seconds) == {0, 1, 2}
-    assert 2.0 <= seconds[2] < 60
+    assert seconds[2] >= 2.0
     assert read_task_seconds(spark, "timed", 4) is None
 
 
