@@ -101,7 +101,7 @@ def test_slowest_files_are_those_that_were_read_with_seconds_of_tasks(batch: tup
     assert facts.slowest is not None
     assert {Path(file.path).name for file in facts.slowest} >= {"copy.al3", "unmapped.al3"}
     assert all(file.path.startswith(f"{source}/") for file in facts.slowest)
-    assert 0 < sum(file.seconds for file in facts.slowest) < 60
+    assert sum(file.seconds for file in facts.slowest) > 0
     assert [file.seconds for file in facts.slowest] == sorted(
         (file.seconds for file in facts.slowest), reverse=True
     )
