@@ -8,6 +8,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,13 @@ def test_memory_does_not_grow_with_the_rows(big: Path, tmp_path: Path) -> None:
     assert peaks[1] - peaks[0] < 60
 
 
+def has_begun(destination: Path) -> bool:
+    """Whether a part of the zip is there; folders come and go meanwhile."""
+    with suppress(FileNotFoundError):
+        return any(path.stat().st_size for path in destination.glob("_al3spark/staging/*/*job-a.zip"))
+    return False
+
+
 @pytest.fixture
 def exporting(big: Path) -> Iterator["subprocess.Popen[str]"]:
     """The command when it has written a part of the zip at the destination."""
@@ -172,11 +180,13 @@ def exporting(big: Path) -> Iterator["subprocess.Popen[str]"]:
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        while not any(path.stat().st_size for path in big.glob("_al3spark/staging/*/*job-a.zip")):
-            assert process.poll() is None
-            time.sleep(0.01)
-        yield process
-        process.kill()
+        try:
+            while not has_begun(big):
+                assert process.poll() is None
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
 
 
 def test_what_is_killed_leaves_no_zip_and_the_next_run_makes_it(

@@ -136,12 +136,12 @@ def test_what_is_wrong_with_a_source_is_told(document: object, expected: str) ->
 def test_a_destination_knows_no_files_and_no_pattern() -> None:
     problems = Problems()
     assert (
-        read_destination({"uri": "/out", "files": ["/a"], "pattern": "*", "format": "csv"}, problems) is None
+        read_destination({"uri": "/out", "files": ["/a"], "pattern": "*", "format": "xml"}, problems) is None
     )
     assert problems.found == [
         "destination.files is unknown; valid: type, uri, format",
         "destination.pattern is unknown; valid: type, uri, format",
-        "destination.format is 'csv'; valid: parquet",
+        "destination.format is 'xml'; valid: parquet, csv",
     ]
 
 
