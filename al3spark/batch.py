@@ -16,16 +16,17 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from al3spark.archiving import Archiver
+from al3spark.catalogs.evolution import note_schemas
 from al3spark.chunks import ChunkRunner
 from al3spark.config import CSV, REPLACE, REPROCESS_FAILED
 from al3spark.errors import Al3Error, CancelledError, StoreError
-from al3spark.evolution import note_schemas
-from al3spark.exporting import export_batch
+from al3spark.exports.exporting import export_batch
 from al3spark.file_rows import ChunkRecord, count_statuses
 from al3spark.finishing import tell_end, update_catalog
 from al3spark.judging import count_chunk
 from al3spark.manifest import JobRecord, Stop, compose_manifest, find_troubles
 from al3spark.monitoring import Counts, StatusBoard, mark_dead
+from al3spark.parquet.turnover import Turnover
 from al3spark.planning import Selection, identify_inputs
 from al3spark.preparing import Prepared, select_listed
 from al3spark.reporting import Progress, open_metrics
@@ -38,7 +39,6 @@ from al3spark.store.documents import job_folder, new_job_id, write_manifest
 from al3spark.store.ledger import Ledger, load_ledger
 from al3spark.store.lock import Lock, acquire
 from al3spark.store.publish import settle_job
-from al3spark.turnover import Turnover
 
 MIB = 1 << 20
 LEAST_CHUNK = 4096 * MIB

@@ -29,9 +29,10 @@ from al3spark.file_rows import (
 from al3spark.judging import find_crowded, find_doubles, find_failed, find_unlike, without
 from al3spark.manifest import Stop
 from al3spark.monitoring import StatusBoard
+from al3spark.parquet.rewriting import Rewrite, rewrite_without
+from al3spark.parquet.turnover import Turnover
 from al3spark.planning import Selection, Skipped
 from al3spark.preparing import Prepared
-from al3spark.rewriting import Rewrite, rewrite_without
 from al3spark.spark.pipeline import ChunkResult, StagedTable, run_chunk
 from al3spark.spark.running import read_task_seconds, watch_tasks
 from al3spark.spark.slowest import FileTime, find_slowest
@@ -43,7 +44,6 @@ from al3spark.store.ledger import Held, Ledger
 from al3spark.store.lock import Lock
 from al3spark.store.publish import Plan, run_plan, write_plan
 from al3spark.store.tablefiles import begin_parquet
-from al3spark.turnover import Turnover
 
 MOST_ATTEMPTS = 3  # of a chunk: as it is, file by file if its tasks died, and without what changed meanwhile
 

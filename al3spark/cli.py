@@ -22,16 +22,16 @@ import click
 from click.core import ParameterSource
 
 import al3spark
-from al3spark.catalog_cli import COMMANDS as CATALOG_COMMANDS
-from al3spark.catalog_cli import DICTIONARY_COMMANDS
+from al3spark.commands.catalog_cli import COMMANDS as CATALOG_COMMANDS
+from al3spark.commands.catalog_cli import DICTIONARY_COMMANDS
+from al3spark.commands.flags import DESCRIBED, READING, SPLITTING, flags
+from al3spark.commands.format_cli import COMMANDS as FORMAT_COMMANDS
+from al3spark.commands.format_cli import dictionary
+from al3spark.commands.licensee_cli import COMMANDS as LICENSEE_COMMANDS
+from al3spark.commands.operator_cli import COMMANDS as OPERATOR_COMMANDS
 from al3spark.config import Options, Source
 from al3spark.display import ProgressLine, findings_lines, preview_lines, summary_lines
 from al3spark.errors import Al3Error, CancelledError, DictionaryError, RequestError
-from al3spark.flags import DESCRIBED, READING, SPLITTING, flags
-from al3spark.format_cli import COMMANDS as FORMAT_COMMANDS
-from al3spark.format_cli import dictionary
-from al3spark.licensee_cli import COMMANDS as LICENSEE_COMMANDS
-from al3spark.operator_cli import COMMANDS as OPERATOR_COMMANDS
 from al3spark.reporting import LogLines
 from al3spark.requests import load_request
 

@@ -7,7 +7,7 @@ fails a batch.
 import json
 from collections.abc import Iterator
 
-from al3spark.catalog import register_tables
+from al3spark.catalogs.catalog import register_tables
 from al3spark.config import OnFinish
 from al3spark.errors import Al3Error, StoreError
 from al3spark.preparing import Prepared

@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from al3spark.datafiles import list_data_files, read_rows_of
 from al3spark.errors import RequestError
-from al3spark.exporting import export_to_destination, export_to_file
+from al3spark.exports.exporting import export_to_destination, export_to_file
 from al3spark.monitoring import mark_dead, request_cancel
-from al3spark.orphans import find_orphans
-from al3spark.rewriting import compact, plan_compaction
+from al3spark.parquet.datafiles import list_data_files, read_rows_of
+from al3spark.parquet.orphans import find_orphans
+from al3spark.parquet.rewriting import compact, plan_compaction
 from al3spark.store.documents import job_folder, list_jobs, new_job_id, read_manifest, read_status
 from al3spark.store.lock import acquire
 from al3spark.store.places import Place

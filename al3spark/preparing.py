@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 
 from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import Dictionary, load_dictionary
-from al3spark.catalog import check_place
+from al3spark.catalogs.catalog import check_place
+from al3spark.catalogs.evolution import check_evolution
+from al3spark.catalogs.schemas import Planned, plan_tables
 from al3spark.config import REPROCESS_FAILED, Archive, BatchRequest, Options, S3Access
 from al3spark.errors import RequestError
-from al3spark.evolution import check_evolution
 from al3spark.planning import Selection, drop_known, drop_young, list_inputs
 from al3spark.protection import protect_as_asked
-from al3spark.schemas import Planned, plan_tables
 from al3spark.spark.tasks import ParseTask
 from al3spark.store.calls import Access
 from al3spark.store.ledger import Ledger, load_ledger

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from al3spark.rewriting import (
+from al3spark.parquet.rewriting import (
     compact,
     plan_compaction,
 )

@@ -180,7 +180,7 @@ def test_a_command_without_spark_is_terminated_alike(
 
 SWALLOWS = """
 import os, signal, time
-import al3spark.cli, al3spark.format_cli
+import al3spark.cli, al3spark.commands.format_cli
 
 class Archive:
     def __del__(self):
@@ -191,7 +191,7 @@ def load(*folders):
     Archive()
     time.sleep(60)
 
-al3spark.format_cli.load_dictionary = load
+al3spark.commands.format_cli.load_dictionary = load
 al3spark.cli.main(["dictionary", "list"])
 """
 

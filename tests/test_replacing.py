@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from al3spark.catalogs.views import CURRENT_FILES, read_sql
 from al3spark.errors import BatchError, RequestError
-from al3spark.views import CURRENT_FILES, read_sql
 from tests.batches import (
     al3,
     ingest,

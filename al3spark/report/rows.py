@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from al3spark.al3.tables import ERRORS_TABLE
-from al3spark.datafiles import read_rows_of
+from al3spark.parquet.datafiles import read_rows_of
 from al3spark.store.files_table import FILES_TABLE
 from al3spark.store.places import Place
 

@@ -1,0 +1,1 @@
+"""The rows of a job as CSV files in one zip."""
