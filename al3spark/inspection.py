@@ -11,8 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from al3spark.al3.archives import Limits, UnreadableError, is_archive, iter_members
+from al3spark.al3.archives import Limits, is_archive, iter_members
 from al3spark.al3.dictionary import CONTEXT_COLUMNS, MASK, Dictionary
+from al3spark.al3.inflating import UnreadableError
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.privacy import UNTYPED, list_tags, protect
 from al3spark.al3.squeeze import detect_form

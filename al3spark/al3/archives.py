@@ -14,10 +14,8 @@ Source: FORMAT.md, Character set; PKWARE's APPNOTE.TXT; RFC 1952.
 
 import errno
 import io
-import struct
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
@@ -26,30 +24,22 @@ from functools import partial
 from itertools import accumulate
 from typing import IO, BinaryIO, TypeAlias
 
+from al3spark.al3.inflating import (
+    PIECE,
+    ZIP_DAMAGE,
+    UnreadableError,
+    cut_windows,
+    find_obstacle,
+    gunzip,
+    inflate,
+)
 from al3spark.errors import StoreError
 
 ARCHIVE_SUFFIXES = (".gz", ".zip")
 
-_PIECE = 256 * 1024
 _SPOOL_IN_MEMORY = 16 * 1024 * 1024
 _END_RECORD = 128 * 1024  # zipfile looks for it in the last 64 KiB and some
 _ENTRY = 320  # bytes of directory for one member, amply; a directory of more for each one allowed is not read
-_GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_FORMAT = 31  # zlib's wbits: a gzip header and trailer, whose CRC and length zlib checks
-_ENCRYPTED = 0x01 | 0x40  # flag bits 0 and 6
-# Python expands bzip2 and LZMA members without a bound on what 4 KiB of them become, so they are left alone.
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What the zipfile of one Python or another raises for headers without sense; OSError is then one of
-# `_Source.seek`, never of a disk.
-_ZIP_DAMAGE = (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError, OSError)
-
-
-class UnreadableError(ValueError):
-    """A member cannot be read (on); the text is a short reason without payload.
-
-    A fault in the data (FILE_UNREADABLE), not an error that stops the run: whoever reads the windows makes it
-    a row of `errors` and drops what the member gave before.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +150,7 @@ class _Source:
         return data
 
     def pieces(self) -> Iterator[bytes]:
-        return iter(partial(self.read, _PIECE), b"")
+        return iter(partial(self.read, PIECE), b"")
 
 
 @dataclass(slots=True)
@@ -179,11 +169,11 @@ class _Walk:
     ) -> Members:
         """Give the file itself, or its members if `name` says archive; `source` is the file, if seekable."""
         if not is_archive(name):
-            yield Member(path), _windows(pieces, self.window)
+            yield Member(path), cut_windows(pieces, self.window)
         elif depth >= self.limits.depth:
             yield _refused(path, f"nested deeper than {self.limits.depth}")
         elif name.lower().endswith(".gz"):
-            yield from self.expand(path, name[:-3], self.count(_gunzip(pieces)), depth + 1)
+            yield from self.expand(path, name[:-3], self.count(gunzip(pieces)), depth + 1)
         else:
             yield from self.unzip(path, pieces, depth + 1, source)
 
@@ -201,16 +191,16 @@ class _Walk:
                 inner = f"{path}!{label}"
                 if self.only is not None and inner not in self.only:
                     continue
-                if obstacle := _obstacle(info):
+                if obstacle := find_obstacle(info):
                     yield _refused(inner, obstacle)
                 else:
-                    yield from self.expand(inner, name, self.count(_inflate(archive, info)), depth)
+                    yield from self.expand(inner, name, self.count(inflate(archive, info)), depth)
 
     def open_zip(self, source: _Source) -> zipfile.ZipFile:
         source.longest_read = max(_END_RECORD, _ENTRY * (self.limits.members - self.entries))
         try:
             archive = zipfile.ZipFile(source)
-        except _ZIP_DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise UnreadableError("not a zip file, or damaged") from error
         source.longest_read = None
         if self.entries + len(archive.infolist()) > self.limits.members:
@@ -227,52 +217,6 @@ class _Walk:
             if self.expanded > max(self.limits.ratio_from, self.limits.ratio * self.stored):
                 raise UnreadableError(f"archive expands more than {self.limits.ratio} times")
             yield piece
-
-
-def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Expand gzip members one after another (RFC 1952, 2.2), and zero padding after them."""
-    decoder = None
-    members = 0
-    for piece in pieces:
-        rest = piece
-        while rest:
-            if decoder is None:
-                rest = rest.lstrip(b"\0") if members else rest
-                if not _GZIP_MAGIC.startswith(rest[:2]):
-                    raise UnreadableError("bytes after the gzip data" if members else "not a gzip file")
-                if not rest:
-                    break
-                decoder = zlib.decompressobj(_GZIP_FORMAT)
-            try:
-                expanded = decoder.decompress(rest, _PIECE)
-            except zlib.error as error:
-                raise UnreadableError("gzip data damaged") from error
-            if expanded:
-                yield expanded
-            rest = decoder.unconsumed_tail
-            if decoder.eof:
-                rest, decoder, members = decoder.unused_data, None, members + 1
-    if decoder is not None or not members:
-        raise UnreadableError("gzip data cut short")
-
-
-def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    try:
-        with archive.open(info) as member:
-            while piece := member.read(_PIECE):
-                yield piece
-    except EOFError as error:
-        raise UnreadableError("zip member cut short") from error
-    except (*_ZIP_DAMAGE, zlib.error) as error:
-        raise UnreadableError("zip member damaged") from error
-
-
-def _obstacle(info: zipfile.ZipInfo) -> str:
-    if info.flag_bits & _ENCRYPTED:
-        return "encrypted"
-    if info.compress_type not in _METHODS:
-        return f"compression method {info.compress_type} not supported"
-    return ""
 
 
 def _labelled(infos: Iterable[zipfile.ZipInfo]) -> Iterator[tuple[zipfile.ZipInfo, str, str]]:
@@ -296,22 +240,6 @@ def _labelled(infos: Iterable[zipfile.ZipInfo]) -> Iterator[tuple[zipfile.ZipInf
 def _with_archives(paths: Collection[str]) -> frozenset[str]:
     """Add to the paths those of the archives that they lie in."""
     return frozenset(prefix for path in paths for prefix in accumulate(path.split("!"), "{}!{}".format))
-
-
-def _windows(pieces: Iterable[bytes], window: int) -> Iterator[bytes]:
-    held: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        rest = piece
-        while size + len(rest) >= window:
-            cut = window - size
-            yield b"".join((*held, rest[:cut]))
-            held, size, rest = [], 0, rest[cut:]
-        if rest:
-            held.append(rest)
-            size += len(rest)
-    if held:
-        yield b"".join(held)
 
 
 def _spooled(pieces: Iterable[bytes], stack: ExitStack) -> _Source:

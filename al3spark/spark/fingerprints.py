@@ -9,7 +9,8 @@ from itertools import accumulate, islice
 
 import pyarrow as pa
 
-from al3spark.al3.archives import UnreadableError, is_archive, iter_members
+from al3spark.al3.archives import is_archive, iter_members
+from al3spark.al3.inflating import UnreadableError
 from al3spark.al3.squeeze import Form
 from al3spark.errors import StoreError
 from al3spark.spark.reading import Failure, as_failure, read_files, scan

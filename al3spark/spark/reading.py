@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
-from al3spark.al3.archives import Limits, UnreadableError, iter_members
+from al3spark.al3.archives import Limits, iter_members
+from al3spark.al3.inflating import UnreadableError
 from al3spark.al3.squeeze import Form, FormScan, detect_form
 from al3spark.errors import FileChangedError, StoreError
 from al3spark.spark.splits import InputFile

@@ -15,9 +15,10 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from al3spark.al3.archives import Limits, UnreadableError
+from al3spark.al3.archives import Limits
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.gathering import Block
+from al3spark.al3.inflating import UnreadableError
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from al3spark.al3.archives import (
     Limits,
     Member,
-    UnreadableError,
     is_archive,
     iter_members,
     open_member,
 )
+from al3spark.al3.inflating import UnreadableError
 from al3spark.errors import StoreError
 
 A, B, C = b"1MHG " * 40, b"2TRG?" * 400, b"3MTG  0001"

@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from al3spark.al3.archives import Limits, UnreadableError, iter_members
+from al3spark.al3.archives import Limits, iter_members
+from al3spark.al3.inflating import UnreadableError
 from al3spark.sampling.damaging import DAMAGES, Broken, Damage, Pieces
 from al3spark.sampling.senders import SENDERS, Form, Sender
 from al3spark.sampling.stock import Stock

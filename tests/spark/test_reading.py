@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from al3spark.al3.archives import Limits, UnreadableError
+from al3spark.al3.archives import Limits
+from al3spark.al3.inflating import UnreadableError
 from al3spark.al3.squeeze import Form
 from al3spark.errors import FileChangedError, StoreError
 from al3spark.spark import reading
