@@ -88,6 +88,10 @@ class Drafter:
                 drafts.setdefault(entry.group, []).append(draft)
         for code, lines in self._unknown.items():
             self.problems.append(Problem(self.name, lines[0], _unknown_type(code, len(lines))))
+        for said, tag in self.how.pii_tags.items():
+            if tag and tag not in self.tags:
+                text = f"pii_tags.{said} is {tag!r}; known are {self._known_tags()}"
+                self.problems.append(Problem("the map", 0, text))
         return drafts
 
     def _draft(self, entry: Entry, rows: Rows) -> Draft | None:
@@ -143,9 +147,12 @@ class Drafter:
         if not tag:
             return None
         if tag not in self.tags:
-            known = ", ".join(sorted(self.tags))
+            known = self._known_tags()
             raise ValueError(f"has pii {said!r}: say in the map's pii_tags what it is; known are {known}")
         return tag
+
+    def _known_tags(self) -> str:
+        return ", ".join(sorted(self.tags))
 
 
 def _read_decimals(entry: Entry) -> int | None:

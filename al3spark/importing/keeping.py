@@ -167,12 +167,18 @@ def _note_name(draft: Draft, asked: Unnamed, name: str, notes: Notes) -> None:
 
 def _settle_tag(draft: Draft, name: str, tagged: Sequence[tuple[Element, str]], notes: Notes) -> str:
     """The file's tag; else that of an element whose bytes these are, or that has the same id or name."""
-    if draft.pii is not None:
-        return draft.pii
-    for old, tag in tagged:
-        shares = old.start < draft.end and draft.start < old.end
-        is_same = old.element_id == draft.element_id if draft.element_id else old.name == draft.said
-        if shares or is_same:
-            notes.add("tags of personal data are kept", f"{draft.group}.{name} ({tag})")
-            return tag
-    return ""
+    before = next((tag for old, tag in tagged if _is_of(draft, old)), "")
+    if draft.pii is None:
+        if before:
+            notes.add("tags of personal data are kept", f"{draft.group}.{name} ({before})")
+        return before
+    if before and draft.pii != before:
+        told = f"{draft.group}.{name} ({before} to {draft.pii or 'none'})"
+        notes.add("tags of personal data are changed, as the file says", told)
+    return draft.pii
+
+
+def _is_of(draft: Draft, old: Element) -> bool:
+    """Whether it has bytes of an element, or is the same one elsewhere."""
+    shares = old.start < draft.end and draft.start < old.end
+    return shares or (old.element_id == draft.element_id if draft.element_id else old.name == draft.said)

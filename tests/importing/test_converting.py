@@ -193,6 +193,15 @@ def test_all_that_is_wrong_is_told_with_its_line_and_nothing_else_happens() -> N
     ]
 
 
+def test_tag_of_the_map_that_nobody_knows_is_refused_with_all_else() -> None:
+    how = replace(SMALL, pii_tags={"Y": "snn", "X": "", "Z": "ssn"})
+    assert complaint("5QQQ,one,30,x,N,,,Y,", how=how) == [
+        "the map: pii_tags.Y is 'snn'; known are address, bank_account, birth_date, driver_license, "
+        "free_text, name, phone, secret, ssn",
+        "x.csv line 2: 5QQQ.one has length 'x', which is not a whole number",
+    ]
+
+
 def test_type_that_nobody_knows_is_told_once() -> None:
     (line,) = complaint("5QQQ,four,50,4,K,,,,", "5QQQ,five,54,4,K,,,,")
     assert line.startswith(

@@ -120,6 +120,19 @@ def test_file_decides_what_is_personal_where_it_says_so(said: str, tag: str) -> 
     assert element(converted, 98)["pii"] == tag
 
 
+@pytest.mark.parametrize(
+    ("row", "where"),
+    [
+        ("5DRV,Number,98,9,N,,,N", ["5DRV.social_security_number (ssn to none)"]),
+        ("5DRV,Number,98,9,N,,,name", ["5DRV.social_security_number (ssn to name)"]),
+        ("5DRV,Number,98,9,N,,,ssn", []),
+        ("5DRV,Agency No.,30,4,N,,,name", []),
+    ],
+)
+def test_tag_that_the_file_changes_or_takes_away_is_noted(row: str, where: list[str]) -> None:
+    assert noted(convert_rows(row), "tags of personal data are changed") == where
+
+
 def test_tags_that_are_lost_are_noted() -> None:
     converted = convert_rows("5DRV,Agency No.,30,4,N", "5DRV,Home Phone,300,10,N")
     assert noted(converted, "lose their tag") == [
