@@ -35,12 +35,11 @@ def sort_rows(batches: Iterable[pa.RecordBatch], keys: Sequence[str]) -> Iterato
     with ExitStack() as files:
         runs = _Runs(keys, files)
         waiting: list[pa.RecordBatch] = []
-        for batch in batches:
+        for batch in (each for each in batches if each.num_rows):  # so that rows are left for the last run
             if sum(each.nbytes for each in waiting) >= RUN_BYTES:
                 runs.add(_sort(waiting, keys))
                 waiting = []
-            if batch.num_rows:
-                waiting.append(batch)
+            waiting.append(batch)
         if not runs.levels:
             yield from _sort(waiting, keys)
             return

@@ -13,6 +13,7 @@ from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.errors import BatchError, FileChangedError, RequestError
 from al3spark.exports import exporting, sorting
 from al3spark.exports.exporting import Exported, export_to_destination, export_to_file
+from al3spark.parquet import datafiles
 from al3spark.parquet.rewriting import rewrite_without
 from al3spark.store.documents import write_manifest
 from al3spark.store.lock import acquire
@@ -255,6 +256,22 @@ def test_many_runs_give_the_bytes_of_one(place: Place, file: Path, monkeypatch: 
     monkeypatch.setattr(exporting, "LINES_ROWS", 7)
     export_to_file(place, "job-a", file)
     assert contents(file) == contents(before)
+
+
+@on_disk
+def test_rows_of_another_job_after_those_of_a_full_run_change_nothing(
+    place: Place, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merged, both are in one row group, which is read in batches: the last ones have no row of the job."""
+    monkeypatch.setattr(sorting, "RUN_BYTES", 500)
+    monkeypatch.setattr(datafiles, "BATCH_ROWS", 10)
+    ingest(place, "job-a", *(f"{number:032}" for number in range(20)))
+    ingest(place, "job-b", *(f"{number:032}" for number in range(20, 40)))
+    export_to_file(place, "job-a", file)
+    before = file.read_bytes()
+    compact_all(place, "job-z")
+    export_to_file(place, "job-a", file)
+    assert file.read_bytes() == before
 
 
 # At the destination

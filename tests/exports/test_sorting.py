@@ -58,6 +58,19 @@ def test_many_rows_are_sorted_by_runs_in_files(
     assert sorted_rows(600) == expected(600)
 
 
+@pytest.mark.parametrize("rows", [0, 600])
+def test_batches_without_rows_change_nothing(
+    rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each run is full when they come, the last one too."""
+    monkeypatch.setattr(sorting, "RUN_BYTES", 800)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    empty = next(batches(1, 1)).slice(1)
+    some = [each for batch in batches(rows, 50) for each in (empty, batch, empty, empty)]
+    found = sort_rows(some, (*KEYS, "payload"))
+    assert [row for batch in found for row in batch["payload"].to_pylist()] == expected(rows)
+
+
 def test_nothing_has_a_name_while_it_is_sorted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sorting, "RUN_BYTES", 800)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
