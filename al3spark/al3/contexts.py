@@ -72,11 +72,20 @@ class Contexts:
             self._fresh.append((transactions, policies))
             self.total += len(transactions)
 
-    def settle(self) -> None:
-        """Decode what was taken up."""
-        if self._fresh:
-            transactions, policies = (np.concatenate(parts) for parts in zip(*self._fresh, strict=True))
-            self._fresh = []
+    @property
+    def settled(self) -> int:
+        """How many are settled and not forgotten."""
+        return len(self._columns[_PURPOSE.name])
+
+    def settle(self, awaited: int | None = None) -> None:
+        """Decode what was taken up, but not the last one if it is `awaited`."""
+        fresh, self._fresh = self._fresh, []
+        if fresh and awaited is not None:
+            transactions, policies = fresh.pop()
+            self._fresh = [(transactions[-1:], policies[-1:])]  # the same memory: its policy is still to come
+            fresh.append((transactions[:-1], policies[:-1]))
+        if sum(len(transactions) for transactions, _ in fresh):
+            transactions, policies = (np.concatenate(parts) for parts in zip(*fresh, strict=True))
             decoded = zip(self._columns.items(), self._decode(transactions, policies), strict=True)
             self._columns = {name: pa.concat_arrays([before, more]) for (name, before), more in decoded}
 
@@ -85,12 +94,12 @@ class Contexts:
         at = pa.array(numbers - self._forgotten, mask=numbers == NO_CONTEXT)
         return [self._columns[name].take(at) for name in names]
 
-    def forget(self) -> None:
-        """Forget all that are settled but the last: its transaction may go on."""
-        settled = len(self._columns[_PURPOSE.name])
-        kept = min(settled, 1)
-        self._forgotten += settled - kept
-        self._columns = {name: values.slice(settled - kept) for name, values in self._columns.items()}
+    def forget(self, before: int | None = None) -> None:
+        """Forget those with a lower number, or all that are settled, but the last: it may go on."""
+        end = self._forgotten + self.settled
+        gone = max(min(end - 1, end if before is None else before) - self._forgotten, 0)
+        self._forgotten += gone
+        self._columns = {name: values.slice(gone) for name, values in self._columns.items()}
 
     def _decode(self, transactions: Bytes, policies: Bytes) -> list[pa.Array]:
         policy = self._decode_cells(policies, self._policy)
@@ -147,9 +156,9 @@ class ContextReader:
     _awaited: Bytes | None = None  # where the policy of the open transaction goes, if it is still to come
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether the policy of the open transaction may still come."""
-        return self._awaited is not None
+    def awaited(self) -> int | None:
+        """The context of the open transaction, if its policy may still come."""
+        return None if self._awaited is None else self._open
 
     def read(
         self, window: Window, positions: Ints, contents: Ints, starts: Ints, groups: Ints, transactions: Ints

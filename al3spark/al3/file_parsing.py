@@ -57,6 +57,7 @@ class FileParser:
         if final:
             ends = self.part is None or self.part.end == self.part.file_size
             yield from self._take(self.framer.feed(b"", final=ends))
+            self.gatherer.end_file()
             if self.part is None or self.part.is_last:
                 self._finish()
 
@@ -121,7 +122,7 @@ class FileParser:
             groups = np.append(groups[:-1], CUT_OFF)
         self._note_unmapped(groups, keys)
         stretch = Stretch(window, frames.starts, sizes, contents, groups, keys)
-        yield from self.gatherer.take(stretch, hold=self.contexts.is_waiting)
+        yield from self.gatherer.take(stretch, self.contexts.awaited)
 
     def _is_known(self, code: bytes) -> bool:
         return code in self.framer.known or self.gatherer.describes(code)

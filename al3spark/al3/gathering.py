@@ -35,6 +35,7 @@ BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
 _PENDING_BYTES = 48 << 20
 _STRETCH_BYTES = 1 << 20  # windows of small files are put together until they are so large
+_CONTEXTS = 1 << 15  # settled ones: each deal copies them
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class Gatherer:
     _pending_bytes: int = 0
     _stretches: list[Stretch] = field(default_factory=list)
     _stretch_bytes: int = 0
-    _holds: bool = False  # a context of the records that were taken up is not known yet
+    _awaited: int | None = None  # the context that is not known yet
+    _ready: int = 0  # how many of the stretches lie before those that wait for it
     _scratch: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def __post_init__(self) -> None:
@@ -94,13 +96,25 @@ class Gatherer:
         """Whether the dictionary has a layout for a group."""
         return group in self._pending
 
-    def take(self, stretch: Stretch, hold: bool = False) -> Iterator[Block]:
-        """Take up the records of a window; give out what is ripe. `hold`: a context is not known yet."""
+    def take(self, stretch: Stretch, awaited: int | None = None) -> Iterator[Block]:
+        """Take up the records of a window; give out what is ripe.
+
+        `awaited`: the last context, if it is not known yet. The windows from the one on in which its
+        transaction begins wait for it.
+        """
         self._stretches.append(stretch)
         self._stretch_bytes += len(stretch.window.data)
-        self._holds = hold
-        if self._stretch_bytes >= _STRETCH_BYTES and not hold:
+        if awaited is None:
+            self._ready = len(self._stretches)
+        elif awaited != self._awaited:
+            self._ready = len(self._stretches) - 1
+        self._awaited = awaited
+        if self._stretch_bytes >= _STRETCH_BYTES:
             yield from self._deal()
+
+    def end_file(self) -> None:
+        """Wait for no context any more: the file has ended."""
+        self._awaited, self._ready = None, len(self._stretches)
 
     def add(
         self, group: bytes, window: Window, positions: Ints, contents: Ints, keys: Keys
@@ -137,26 +151,35 @@ class Gatherer:
             yield from self._flush_unmapped()
 
     def relieve(self) -> Iterator[Block]:
-        """Give out everything if too much waits; only between windows, whose maps and contexts it forgets."""
-        if self._pending_bytes + self.misfits.map_bytes > _PENDING_BYTES and not self._holds:
-            yield from self.flush()
+        """Give out everything that waits for no context if it is too much; only between windows."""
+        waiting = self._pending_bytes + self.misfits.map_bytes
+        if waiting > _PENDING_BYTES or self.contexts.settled > _CONTEXTS:
+            yield from self._give_out()
 
     def flush(self) -> Iterator[Block]:
-        """Give out everything that waits."""
+        """Give out everything; no context comes any more."""
+        self.end_file()
+        yield from self._give_out()
+
+    def _give_out(self) -> Iterator[Block]:
+        """Give out what waits for no context, and forget what only that needed."""
         yield from self._deal()
         for pending in self._pending.values():
             yield from self._ripe(pending, 1)
         yield from self._flush_unmapped()
-        self.misfits.forget()
-        self.contexts.forget()
+        held = self._stretches[0].keys if self._stretches else None
+        self.misfits.forget(int(held.maps[0]) if held else None)
+        self.contexts.forget(int(held.contexts[held.contexts >= 0].min()) if held else None)
 
     def _deal(self) -> Iterator[Block]:
-        """Hand the records that were taken up to their groups."""
-        if not self._stretches:
+        """Hand the records that were taken up to their groups, but for those that wait for a context."""
+        ready, self._stretches = self._stretches[: self._ready], self._stretches[self._ready :]
+        self._ready = 0
+        if not ready:
             return
-        self.contexts.settle()
-        stretch = join_stretches(self._stretches)
-        self._stretches, self._stretch_bytes = [], 0
+        self._stretch_bytes = sum(len(each.window.data) for each in self._stretches)
+        self.contexts.settle(self._awaited)
+        stretch = join_stretches(ready)
         groups, order, ends = by_group(stretch.groups)
         for group, begin, end in zip(groups, [0, *ends], ends, strict=False):
             at = order[begin:end]

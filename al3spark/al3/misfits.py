@@ -26,19 +26,23 @@ class Misfits:
 
     faults: FaultLog
     map_bytes: int = 0
-    _maps: list[OffsetMap] = field(default_factory=list)
+    _maps: dict[int, OffsetMap] = field(default_factory=dict)
+    _added: int = 0
 
     def add_map(self, offsets: OffsetMap) -> int:
         """Take up a window's way back to the original file; returns its number for `Keys.maps`."""
-        if not (self._maps and self._maps[-1] is offsets):
-            self._maps.append(offsets)
-            self.map_bytes += 4 * offsets.start.nbytes
-        return len(self._maps) - 1
+        last = self._added - 1
+        if self._maps.get(last) is offsets:
+            return last
+        self._maps[self._added] = offsets
+        self.map_bytes += _map_bytes(offsets)
+        self._added += 1
+        return self._added - 1
 
-    def forget(self) -> None:
-        """Forget all of them."""
-        self._maps.clear()
-        self.map_bytes = 0
+    def forget(self, before: int | None = None) -> None:
+        """Forget all of them, or those with a lower number."""
+        for number in [each for each in self._maps if before is None or each < before]:
+            self.map_bytes -= _map_bytes(self._maps.pop(number))
 
     def report_values(self, element: Element, rows: Ints, matrix: Bytes, keys: Keys) -> None:
         """Report that the values of an element do not fit in some rows of a matrix.
@@ -82,3 +86,7 @@ class Misfits:
             here = keys.maps == number
             found[here] = self._maps[number].locate(keys.starts[here] + position)
         return found
+
+
+def _map_bytes(offsets: OffsetMap) -> int:
+    return 4 * offsets.start.nbytes

@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 
 from al3spark.al3.building import Record, build_file
+from al3spark.al3.parsing import SplitParser
+from al3spark.al3.squeeze import Form
 from tests.al3.samples import DICTIONARY, Parsed, as_sets, parse, windows
 
 COLUMNS = (
@@ -178,6 +180,24 @@ def test_policy_is_looked_for_within_eight_mib_of_the_transaction(
     assert found.rows_of("POLICY_NOT_FOUND", "record_offset", "severity") == (
         [] if is_found else [(0, "warning")]
     )
+
+
+def test_only_the_window_of_the_open_transaction_waits_for_its_policy() -> None:
+    parser = SplitParser(DICTIONARY)
+    window = build_file([transaction(), remark(), remark()], DICTIONARY) * 2000
+    rows = [sum(block.batch.num_rows for block in parser.parse("f", "f", Form(), [window] * 12))]
+    rows += [sum(block.batch.num_rows for block in parser.flush())]
+    assert sum(rows) == 12 * 6000
+    assert rows[0] >= 10 * 6000 - 3 * 8192  # less what waits to fill a batch, in each of two tables
+
+
+def test_windows_change_nothing_where_policies_come_late_or_never() -> None:
+    lone, short = [transaction(), remark()], [transaction(), policy("P1"), remark()]
+    late = [transaction(), *[remark()] * 9000, policy("P2"), remark()]
+    data = build_file([*lone * 3000, *late, *short * 2000, *lone * 3000, *late], DICTIONARY)
+    expected = as_sets(parse(data))
+    assert as_sets(parse(windows(data, 300_000))) == expected
+    assert as_sets(parse(windows(data, 1_500_000))) == expected
 
 
 def test_what_waits_too_long_is_told_once() -> None:
