@@ -2,7 +2,8 @@
 
 In: a dictionary, or a destination. Out: schemas by table. Of a destination only footers of Parquet files are
 read, a few at a time: of each table one file for each set of schemas that jobs wrote, as their manifests tell
-them apart. Files whose job left no manifest, merged ones among them, are told apart by month.
+them apart. Files whose job left no manifest are told apart by month. Files that were written again, merged
+ones among them, are all read: they have the columns of older files, and the job in their name tells none.
 Raises: StoreError for a file that is no Parquet.
 """
 
@@ -81,24 +82,34 @@ def read_schemas(place: Place) -> Written:
 
 def read_footers(place: Place, files: Iterable[DataFile]) -> Written:
     """Give the schemas of some of these files, of each table all that can differ."""
+    newest: dict[tuple[object, ...], tuple[DataFile, pa.Schema]] = {}
     with ThreadPoolExecutor(READERS) as pool:
         chosen = _choose(place, list(files), pool)
-        schemas = list(pool.map(lambda file: _read_schema(place, file.name), chosen))
+        schemas = pool.map(lambda file: _read_schema(place, file.name), chosen)
+        for file, schema in zip(chosen, schemas, strict=True):
+            newest[_tell_apart(file, schema)] = file, schema
     written: Written = {}
-    for file, schema in zip(chosen, schemas, strict=True):
+    for file, schema in sorted(newest.values(), key=lambda each: _age(each[0])):
         written.setdefault(file.table, []).append((file, schema))
     return written
 
 
+def _tell_apart(file: DataFile, schema: pa.Schema) -> tuple[object, ...]:
+    """What is the same for files that were written again with the same columns, of which there are many."""
+    if file.has_one_job:
+        return (file.name,)
+    return file.table, file.folder_names, schema.remove_metadata().serialize().to_pybytes()
+
+
 def _choose(place: Place, files: Sequence[DataFile], pool: ThreadPoolExecutor) -> list[DataFile]:
-    """The newest file of each table, set of schemas and set of folders."""
-    jobs = sorted({file.job_id for file in files})
+    """The newest file of each table, set of schemas and set of folders, and all that were written again."""
+    own = sorted((file for file in files if file.has_one_job), key=_age)
+    jobs = sorted({file.job_id for file in own})
     told = dict(zip(jobs, pool.map(lambda job: _digest_of(place, job), jobs), strict=True))
     newest = {
-        (file.table, told[file.job_id] or file.partition[:_MONTH], file.folder_names): file
-        for file in sorted(files, key=_age)
+        (file.table, told[file.job_id] or file.partition[:_MONTH], file.folder_names): file for file in own
     }
-    return sorted(newest.values(), key=_age)
+    return sorted([*newest.values(), *(file for file in files if not file.has_one_job)], key=_age)
 
 
 def _age(file: DataFile) -> tuple[str, str, str]:

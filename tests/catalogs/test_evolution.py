@@ -21,6 +21,7 @@ from al3spark.catalogs.views import view_statements
 from al3spark.cli import main
 from al3spark.errors import RequestError
 from al3spark.operations import compact_destination
+from al3spark.store.documents import write_manifest
 from al3spark.store.places import Place, open_place
 from al3spark.store.typenames import type_name
 from tests.batches import ingest, parquet_files, put
@@ -81,6 +82,24 @@ def test_a_column_that_only_older_files_have_keeps_its_type_too(place: Place) ->
     with pytest.raises(
         RequestError, match=r"^table policies: column rate_date would be bigint now, but it is date "
     ):
+        check(place, changed("rate_date", pa.int64()))
+
+
+@pytest.mark.parametrize(
+    ("rewritten", "newer"),
+    [
+        ("2026-01-05/part-batch-9-000000-r00000", "2026-01-20/part-batch-9-000001-r00000"),
+        ("2026-01-05/part-batch-2-000000-r00000", "2026-03-20/part-batch-2-000000-00000"),
+    ],
+    ids=["compaction", "replacement"],
+)
+def test_a_type_that_only_a_rewritten_file_has_stays_too(place: Place, rewritten: str, newer: str) -> None:
+    write_manifest(place, "batch-2", {"versions": {"schemas": "x"}})
+    put_schema(place, f"policies/ingest_date={rewritten}.parquet", POLICIES)
+    put_schema(
+        place, f"policies/ingest_date={newer}.parquet", POLICIES.remove(POLICIES.get_field_index("rate_date"))
+    )
+    with pytest.raises(RequestError, match=r"^table policies: column rate_date would be bigint now, but"):
         check(place, changed("rate_date", pa.int64()))
 
 

@@ -14,6 +14,7 @@ from al3spark.store.places import Place
 from tests.tables import SCHEMA, put_parquet
 
 DICTIONARY = load_dictionary()
+WIDER = SCHEMA.append(pa.field("x", pa.string()))
 
 
 def put(place: Place, job_id: str, day: str, schema: pa.Schema = SCHEMA, part: str = "00000") -> str:
@@ -66,8 +67,21 @@ def test_one_file_is_read_for_each_set_of_schemas_that_manifests_tell_apart(plac
 
 def test_files_of_jobs_without_a_manifest_are_told_apart_by_month(place: Place) -> None:
     newest = [put(place, "j1", day) for day in ("2026-01-02", "2026-01-30", "2026-02-01")][1:]
-    merged = put(place, "j9", "2026-02-01", part="r00000")
-    assert [file.name for file, _ in read_schemas(place)["policies"]] == [newest[0], merged]
+    assert [file.name for file, _ in read_schemas(place)["policies"]] == newest
+
+
+def test_merged_files_of_one_month_and_job_are_told_apart_by_their_columns(place: Place) -> None:
+    put(place, "j9", "2026-01-05", WIDER, "r00000")
+    wider = put(place, "j9", "2026-01-06", WIDER, "r00001")
+    narrow = [put(place, "j9", "2026-01-20", part=part) for part in ("r00002", "r00003")][1]
+    assert [file.name for file, _ in read_schemas(place)["policies"]] == [wider, narrow]
+
+
+def test_a_file_that_a_batch_rewrote_is_told_apart_from_its_own(place: Place) -> None:
+    """It has the columns of an older job, not those in the manifest of the job in its name."""
+    write_manifest(place, "j2", {"versions": {"schemas": "x"}})
+    names = [put(place, "j2", "2026-01-05", WIDER, "r00000"), put(place, "j2", "2026-03-20")]
+    assert [file.name for file, _ in read_schemas(place)["policies"]] == names
 
 
 def test_files_in_other_folders_are_told_apart(place: Place) -> None:
