@@ -2,8 +2,8 @@
 
 In: Arrow batches. Out: bytes. Null is an empty field, empty text is "". Text is in quotes, names of columns
 only where they must be. Dates and timestamps are ISO 8601 (2026-01-02, "2026-01-02T03:04:05.000000", with Z
-where they are UTC), decimals have all digits of their scale, binary is base64, booleans are true and false.
-No I/O.
+where they are UTC), decimals have all digits of their scale (in quotes if these are more than 6), binary is
+base64, booleans are true and false. No I/O.
 """
 
 import csv
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 LINE_END = b"\r\n"
+MOST_PLACES = 6  # of decimals that Arrow never writes as 1E-7
 MOST_OF_A_VALUE = 48  # with what is around it; of text, beside its bytes twice
 STAND_INS = range(0xF0000, 0x10FFFE)  # for private use: of so many, one is in no text
 
@@ -58,6 +59,10 @@ def _as_text(column: pa.Array) -> pa.Array:
     """What is written as it is, or text."""
     if pa.types.is_timestamp(column.type):
         return pc.replace_substring(column.cast(pa.string()), " ", "T")
+    if pa.types.is_decimal(column.type) and column.type.scale > MOST_PLACES:
+        return pa.array(
+            [f"{value:f}" if value is not None else None for value in column.to_pylist()], pa.string()
+        )
     if _is_binary(column.type):
         values = column.to_pylist()
         return pa.array(

@@ -59,6 +59,23 @@ def test_value_as_text(kind: pa.DataType, value: object, text: bytes) -> None:
     assert lines([value], kind) == text + b",1\r\n"
 
 
+@pytest.mark.parametrize("scale", range(7, 19))
+def test_decimals_of_many_places_have_all_their_digits(scale: int) -> None:
+    """As Arrow and Python write them, 0E-7 or -1.2E-7, not every reader takes them."""
+    values = [Decimal(value).scaleb(-scale) for value in (0, 1, -1, -12, 10**18 - 1)]
+    whole, places = divmod(10**18 - 1, 10**scale)
+    zeros = "0" * scale
+    assert lines([*values, None], pa.decimal128(18, scale)).decode().split(",1\r\n") == [
+        f'"0.{zeros}"',
+        f'"0.{zeros[1:]}1"',
+        f'"-0.{zeros[1:]}1"',
+        f'"-0.{zeros[2:]}12"',
+        f'"{whole}.{places}"',
+        "",
+        "",
+    ]
+
+
 def test_names_are_quoted_where_they_must_be() -> None:
     assert header_line(["job_id", "a,b", 'a"b']) == b'job_id,"a,b","a""b"\r\n'
 
