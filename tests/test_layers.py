@@ -72,7 +72,9 @@ LAYERS = {
         "al3spark.reporting",
         "al3spark.reprocessing",
     },
-    "al3spark.report": _FORMAT | _STORE | {"al3spark.operations", "al3spark.parquet"},
+    "al3spark.report": _FORMAT
+    | _STORE
+    | {"al3spark.config", "al3spark.operations", "al3spark.options", "al3spark.parquet"},
     "al3spark.operations": _STORE | {"al3spark.exports", "al3spark.monitoring", "al3spark.parquet"},
     "al3spark.scanning": _ENGINE
     | {"al3spark.batch", "al3spark.display", "al3spark.planning", "al3spark.preparing", "al3spark.reporting"},

@@ -1,7 +1,8 @@
 """What to do next: the rules that fit a job, filled in.
 
 In: the facts of a report. Out: pieces of advice, the most pressing first, with commands to run. Promises:
-paths in commands are quoted for a shell; a command that needs what is not known is left out. No I/O.
+paths in commands are quoted for a shell; a command that needs what is not known is left out; a command that
+reads again has all options of the job. No I/O.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from al3spark.report.again import Asked
 from al3spark.report.facts import Facts
 from al3spark.report.quantities import tell_count, tell_moment
 from al3spark.report.rules import NOTHING, OTHER, RULES, Rule
@@ -18,6 +20,7 @@ from al3spark.report.rules import NOTHING, OTHER, RULES, Rule
 MOST_WHERES = 3
 _KNOWN = frozenset(sign for rule in RULES for sign in rule.signs)
 UNTOLD = "Why it broke off is the last line in the log of its driver. "
+OPTIONS = "{options}"
 _BUCKETS = ("s3:", "s3a:", "s3n:")
 
 
@@ -123,12 +126,18 @@ def _fill(rule: Rule, signs: tuple[str, ...], values: Values, facts: Facts) -> A
         "file": values.file,
         "group": values.wheres[0].partition(" ")[0].partition(".")[0] if values.wheres else "",
     }
-    commands = (_command(command, words) for command in rule.commands)
-    return Advice(rule.title, rule.text.format_map(told), tuple(filter(None, commands)), signs)
+    text = rule.text.format_map(told)
+    if facts.asked.untold and any(OPTIONS in command for command in rule.commands):
+        text = f"{text} {facts.asked.untold}"
+    commands = (_command(command, words, facts.asked) for command in rule.commands)
+    return Advice(rule.title, text, tuple(filter(None, commands)), signs)
 
 
-def _command(pattern: str, words: Mapping[str, str]) -> str:
-    """A command for a shell; "" where a word of it is not known."""
+def _command(pattern: str, words: Mapping[str, str], asked: Asked) -> str:
+    """A command for a shell; "" where a word of it is not known, or its options cannot be told."""
     if any(f"{{{name}}}" in pattern and not word for name, word in words.items()):
         return ""
-    return pattern.format_map({name: shlex.quote(word) for name, word in words.items()})
+    if asked.untold and OPTIONS in pattern:
+        return ""
+    quoted = {name: shlex.quote(word) for name, word in words.items()}
+    return pattern.format_map({**quoted, "options": asked.words(pattern)})

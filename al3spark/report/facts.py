@@ -16,6 +16,7 @@ from typing import Any
 
 from al3spark.al3.faults import KINDS
 from al3spark.operations import RUNNING, find_manifest, find_status
+from al3spark.report.again import Asked, find_asked
 from al3spark.report.rows import (
     MOST_FAILED,
     ErrorsDigest,
@@ -96,6 +97,7 @@ class Facts:
     ended: datetime | None
     heartbeat: datetime
     source: str
+    asked: Asked
     versions: tuple[tuple[str, str], ...]
     percent: float
     total_bytes: int
@@ -161,6 +163,7 @@ def gather_facts(place: Place, job_id: str | None, now: datetime | None = None) 
         ended=_maybe(status["completed_at"]),
         heartbeat=_moment(status["heartbeat_at"]),
         source=find_source((request.get("source") or {}).get("uri", ""), paths),
+        asked=find_asked(request),
         versions=tuple((manifest.get("versions") or {}).items()),
         percent=progress["percent"],
         total_bytes=progress["total_bytes"],

@@ -2,8 +2,8 @@
 
 A sign is a status of the job, a fault code, or a word of `advice.find_signs`. In braces stand names of what
 is known then: `count` of `thing`, `where`, `reason` and others in texts; `source`, `destination`, `job`,
-`code`, `file`, `group` in commands, each as one word of a shell. The order is that of the page, the most
-pressing first.
+`code`, `file`, `group` in commands, each as one word of a shell, and `options`, all that the job had. The
+order is that of the page, the most pressing first.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Rule:
     thing: str = "file"
 
 
-_INGEST = "al3spark ingest {source} {destination}"
+_INGEST = "al3spark ingest {source} {destination}{options}"
 _ERRORS = "al3spark errors {destination} {job} --code {code}"
 _INSPECT = "al3spark inspect {file}"
 

@@ -80,6 +80,7 @@ def leave_job(
     slowest: tuple[FileTime, ...] | None = (),
     rows: int = 10,
     points: Sequence[tuple[float, int]] = (),
+    request: BatchRequest = BatchRequest(Source("/in"), Destination("/out"), Options()),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Leave all that a job leaves which came to its end; give its manifest."""
     counted = tuple({each["code"]: 0 for each in faults})
@@ -90,7 +91,7 @@ def leave_job(
     manifest = compose_manifest(
         JobRecord(
             JOB,
-            BatchRequest(Source("/in"), Destination("/out"), Options()),
+            request,
             "0123456789abcdef",
             "4.3.0",
             2,

@@ -11,9 +11,11 @@ import pytest
 from al3spark.al3.faults import KINDS
 from al3spark.archiving import Moved
 from al3spark.cli import cli
+from al3spark.config import BatchRequest, Destination, Options, S3Access, Source
 from al3spark.manifest import Stop
 from al3spark.planning import TOO_YOUNG, Skipped
 from al3spark.report.advice import Advice, find_advice
+from al3spark.report.again import NEEDS_DOCUMENT, NOT_ON_RECORD
 from al3spark.report.facts import CodeFacts, Facts, gather_facts
 from al3spark.report.rules import RULES
 from al3spark.store.places import Place, open_place
@@ -120,8 +122,8 @@ def test_files_that_wait_are_told(place: Place) -> None:
     ("status", "sign", "command"),
     [
         ("processing", "processing", "al3spark status {} {} --watch"),
-        ("cancelled", "cancelled", "al3spark ingest SOURCE {}"),
-        ("failed", "broken off", "al3spark ingest SOURCE {}"),
+        ("cancelled", "cancelled", ""),
+        ("failed", "broken off", ""),
     ],
 )
 def test_a_job_without_a_manifest_is_advised_by_its_status(
@@ -130,8 +132,35 @@ def test_a_job_without_a_manifest_is_advised_by_its_status(
     leave_status(place, status, reason="the disk is full")
     told = advise(gather_facts(place, JOB))
     assert list(told) == [sign]
-    expected = command.format(place.uri(""), JOB)
-    assert told[sign].commands[0] == expected
+    assert "".join(told[sign].commands[:1]) == command.format(place.uri(""), JOB)
+
+
+def test_a_request_that_nobody_knows_is_not_made_up(place: Place) -> None:
+    leave_status(place, "cancelled")
+    (again,) = find_advice(gather_facts(place, JOB))
+    assert again.text.endswith(f"goes on where this one stopped. {NOT_ON_RECORD}")
+
+
+def test_a_command_that_reads_again_keeps_the_options_of_the_job(place: Place) -> None:
+    options = Options(pii=("name=hash",), pii_key="env:KEY", dictionaries=("my own",), min_age_s=5)
+    request = BatchRequest(Source("/in", "*.{al3}"), Destination("/out"), options)
+    young = [Skipped(file("young"), TOO_YOUNG, known=True)]
+    leave_job(place, GONE, ended("x", failed="FILE_NOT_AL3"), request=request, skipped=young)
+    told = advise(gather_facts(place, JOB))
+    start = f"al3spark ingest /in {place.uri('')}"
+    pattern, rest = "--pattern '*.{al3}'", "--dictionary 'my own'"
+    pii = "--pii name=hash --pii-key env:KEY"
+    assert told["FILE_CHANGED"].commands == (f"{start} {pattern} {rest} --min-age-s 5 {pii}",)
+    assert told["FILE_NOT_AL3"].commands == (f"{start} {rest} --min-age-s 5 {pii} --pattern '*.al3'",)
+    assert told["too young"].commands[1] == f"{start} {pattern} {rest} {pii} --min-age-s 0"
+
+
+def test_a_request_that_needs_its_document_has_no_command(place: Place) -> None:
+    source = Source("s3://b/in", s3=S3Access(endpoint_url="http://localhost:1", path_style=True))
+    leave_job(place, GONE, request=BatchRequest(source, Destination("/out")))
+    (again,) = find_advice(gather_facts(place, JOB))
+    assert again.text.endswith(NEEDS_DOCUMENT)
+    assert again.commands == ()
 
 
 def test_a_job_without_a_sign_of_life_is_to_be_recovered(
