@@ -118,6 +118,8 @@ def test_it_prints_json(place: Place, command: Command, tmp_path: Path) -> None:
         (("tables", "--job", "job-x"), 2, "{here}/tables: no job job-x; `al3spark jobs` lists them"),
         (("tables", "--format", "xlsx"), 2, "Invalid value for '--format': 'xlsx' is not 'csv'."),
         (("tables", "-o", "tables"), 2, "Invalid value for '-o' / '--output': File 'tables' is a directory."),
+        (("tables", "-o", ""), 2, "Invalid value for '-o' / '--output': It is empty."),
+        (("tables", "--job", "", "-o", "a.zip"), 2, "{here}/tables: no job ; `al3spark jobs` lists them"),
         (("tables", "-o", "none/a.zip"), 1, "none/a.zip: No such file or directory"),
         (("tables", "-o", "/dev/full/a.zip"), 1, "/dev/full/a.zip: Not a directory"),
     ],

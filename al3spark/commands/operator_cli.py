@@ -174,6 +174,13 @@ def views(
     click.echo("\n".join(f"{each};" for each in statements))
 
 
+def _refuse_empty(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a text without a character, which would be the folder at hand."""
+    if path == Path():
+        raise click.BadParameter("It is empty.", context, option)
+    return path
+
+
 @click.command()
 @click.argument("destination")
 @click.option(
@@ -192,6 +199,7 @@ def views(
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=_refuse_empty,
     help="A file on this machine, in place of csv/JOB.zip at DESTINATION; works while a batch runs, too.",
 )
 @as_json_flag

@@ -78,7 +78,8 @@ def find_job(place: Place, job_id: str | None) -> JobRows:
     files = list_files_of_a_moment(place)
     ledger = [file for file in files if file.table == FILES_TABLE]
     with ThreadPoolExecutor(WORKERS) as pool:
-        job = job_id or _choose_newest(place, pool.map(partial(_find_last, place), ledger))
+        find = partial(_find_last, place)
+        job = _choose_newest(place, pool.map(find, ledger)) if job_id is None else job_id
         told = pool.map(partial(_read_ledger, place, job), ledger)
         rows = {file: batches for file, batches in zip(ledger, told, strict=True) if batches}
         if not rows and job not in list_jobs(place):

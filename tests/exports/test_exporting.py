@@ -208,11 +208,20 @@ def test_a_job_that_wrote_nothing_has_only_its_manifest(place: Place, file: Path
         assert archive.namelist() == ["_manifest.json"]
 
 
-@pytest.mark.parametrize("job_id", ["job-x", "../job-a", "", None])
+@pytest.mark.parametrize("job_id", ["job-x", None])
 @on_disk
-def test_a_job_that_is_not_there_is_wrong_usage(place: Place, file: Path, job_id: str | None) -> None:
+def test_without_rows_no_job_is_chosen(place: Place, file: Path, job_id: str | None) -> None:
     write_manifest(place, "job-a", {"tables": {}})
     with pytest.raises(RequestError, match="no job"):
+        export_to_file(place, job_id, file)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("job_id", ["job-x", "../job-a", ""])
+@on_disk
+def test_a_job_that_is_not_there_is_wrong_usage(place: Place, file: Path, job_id: str) -> None:
+    ingest(place, "job-a", A)
+    with pytest.raises(RequestError, match=f"no job {job_id};"):
         export_to_file(place, job_id, file)
     assert not file.exists()
 
