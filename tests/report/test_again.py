@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from click.core import ParameterSource
 
 from al3spark.cli import cli
 from al3spark.config import Archive, BatchRequest, Destination, OnFinish, Options, S3Access, Source
@@ -24,8 +25,10 @@ def asked(request: BatchRequest) -> Asked:
 def options_of(command: str) -> dict[str, Any]:
     """What the command line understands, without its defaults."""
     context = cli.commands["ingest"].make_context("ingest", shlex.split(command))
-    chosen = {name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"}  # type: ignore[union-attr] - it has one
-    return {name: value for name, value in context.params.items() if name in chosen}
+    said = [
+        name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    return {name: context.params[name] for name in said}
 
 
 @pytest.mark.parametrize(
