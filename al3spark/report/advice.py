@@ -59,7 +59,9 @@ class Values:
 def find_signs(facts: Facts) -> dict[str, Values]:
     """Say which signs a job shows."""
     signs: dict[str, Values] = {}
-    if facts.status in ("stalled", "processing", "queued", "cancelled"):
+    if facts.is_unfinished:
+        signs["unfinished"] = Values(reason=facts.reason.rstrip(".") or "it was cancelled")
+    elif facts.status in ("stalled", "processing", "queued", "cancelled"):
         signs[facts.status] = Values()
     elif facts.stopped_chunk is not None:
         signs["stopped"] = Values(reason=facts.reason)

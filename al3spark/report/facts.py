@@ -122,6 +122,12 @@ class Facts:
         return self.status in RUNNING
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether all was published, and what comes after that was not done: CSV files, a last word."""
+        over = self.status == "cancelled" or (self.status == "failed" and bool(self.reason))
+        return over and self.tables is not None and self.stopped_chunk is None
+
+    @property
     def seconds(self) -> float:
         """How long it took, or has taken so far."""
         return ((self.ended or self.seen) - self.created).total_seconds()

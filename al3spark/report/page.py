@@ -98,6 +98,9 @@ def _sentence(facts: Facts) -> str:
     failed, faulty = facts.count("failed"), facts.count("succeeded_with_faults")
     read = faulty + facts.count("succeeded")
     because = f": {facts.reason.rstrip('.')}" if facts.reason else ""
+    if facts.is_unfinished:
+        word = "broke off" if facts.status == "failed" else "was cancelled"
+        return f"All rows are published, but then it {word}{because}."
     if facts.status == "cancelled":
         return f"It was cancelled{because}. What was published before stays."
     if facts.status == "failed" and facts.tables is None:

@@ -53,6 +53,12 @@ RULES = (
         (_INGEST,),
     ),
     Rule(
+        ("unfinished",),
+        "Make up for what came after the tables",
+        "All rows are published, but then: {reason}. If CSV files were asked for, this makes them:",
+        ("al3spark export {destination} --format csv --job {job}",),
+    ),
+    Rule(
         ("stopped",),
         "Look at the files that failed",
         "The job stopped because {reason}. Nothing of chunk {chunk} is published. Mend these files or move "

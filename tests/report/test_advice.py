@@ -109,6 +109,24 @@ def test_a_job_that_was_stopped_says_why_and_names_the_fault_of_its_files(place:
     assert told["FILE_EMPTY"].text.startswith("1 file had no bytes")
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"), [("failed", "the disk is full."), ("cancelled", "by an operator")]
+)
+def test_a_job_that_broke_off_after_all_was_published_can_be_made_up_for(
+    place: Place, status: str, reason: str
+) -> None:
+    leave_job(place, FINE)
+    leave_status(place, status, reason=reason)
+    (unfinished,) = find_advice(gather_facts(place, JOB))
+    assert unfinished.text.startswith(f"All rows are published, but then: {reason.rstrip('.')}. ")
+    assert unfinished.commands == (f"al3spark export {place.uri('')} --format csv --job {JOB}",)
+
+
+def test_a_job_whose_files_all_failed_is_not_taken_for_one_that_broke_off(place: Place) -> None:
+    leave_job(place, BAD)
+    assert list(advise(gather_facts(place, JOB))) == ["FILE_NOT_AL3"]
+
+
 def test_files_that_wait_are_told(place: Place) -> None:
     young = [Skipped(file("young"), TOO_YOUNG, known=True)]
     moved = Moved(0, (("/in/fine", "no permission"),))

@@ -163,6 +163,14 @@ def test_a_job_without_a_manifest_has_a_page(place: Place, status: str, said: li
     assert page.attributes() <= KNOWN
 
 
+def test_a_job_that_broke_off_after_its_manifest_says_so(place: Place) -> None:
+    leave_job(place, FINE)
+    leave_status(place, "failed", reason="the disk is full")
+    text = show(place).text
+    assert f"{JOB} failed All rows are published, but then it broke off: the disk is full." in text
+    assert ("Nothing to mend" in text, "all without a fault" in text) == (False, False)
+
+
 def test_empty_sections_say_why(place: Place) -> None:
     leave_job(place, FINE)
     text = show(place).text
