@@ -77,7 +77,10 @@ class ImportMap:
     )
     counts_in: str = field(
         default=RECORD,
-        metadata=about("Positions count in the whole record, or after its header.", Words((RECORD, BODY))),
+        metadata=about(
+            "Positions count in the whole record, or after its header; it must be said without `start`.",
+            Words((RECORD, BODY)),
+        ),
     )
     end_is: str = field(
         default=LAST, metadata=about("`end` is the last byte, or the one after it.", Words((LAST, NEXT)))
@@ -151,6 +154,9 @@ def _check(values: Mapping[str, Any], problems: Problems) -> None:
         problems.add("columns.start", "is missing, and so is columns.length: name one of them at least")
     if columns.start is None and columns.end is not None:
         problems.add("columns.end", "needs columns.start beside it")
+    if columns.start is None and "counts_in" not in values:
+        text = "is missing: record or body, where the first element of a group begins"
+        problems.add("counts_in", text)
     if columns.start is not None and values.get("counts_from") is None:
         problems.add("counts_from", "is missing: 0 or 1, the number of the first byte")
 

@@ -37,11 +37,11 @@ def test_columns_of_a_file_are_filled_in_as_far_as_they_tell() -> None:
 
 
 def test_encoding_of_a_file_is_filled_in_where_it_is_not_utf_8() -> None:
-    head, encoding = read_head("Group;Größe;Element;Type;Len\n".encode("cp1252"), "export.csv")
+    head, encoding = read_head("Group;Größe;Element;Type;Pos;Len\n".encode("cp1252"), "export.csv")
     how = read_map(example_map(head, encoding), "map.toml")
     assert (how.encoding, how.columns.length) == ("cp1252", "Len")
 
 
 def test_names_are_quoted_as_toml_asks() -> None:
-    text = example_map(["Group", 'a "b" \\ c', "Element", "Type", "Len"])
+    text = example_map(["Group", 'a "b" \\ c', "Element", "Type", "Pos", "Len"])
     assert read_map(text, "map.toml").columns.element == "Element"

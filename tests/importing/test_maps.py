@@ -3,7 +3,7 @@ import pytest
 from al3spark.errors import RequestError
 from al3spark.importing.maps import Columns, Group, ImportMap, Rule, read_map
 
-LEAST = '{"columns": {"element": "Name", "type": "Type", "length": "Len"}}'
+LEAST = '{"counts_in": "record", "columns": {"element": "Name", "type": "Type", "length": "Len"}}'
 WHOLE = """
 counts_from = 1
 counts_in = "body"
@@ -103,11 +103,17 @@ def test_all_problems_of_a_map_are_told_at_once() -> None:
     ],
 )
 def test_what_a_map_lacks_is_told(columns: str, problem: str) -> None:
-    assert problems(f'{{"columns": {{{columns}}}}}').startswith(f"map.json: {problem}")
+    assert problems(f'{{"counts_in": "body", "columns": {{{columns}}}}}').startswith(f"map.json: {problem}")
+
+
+def test_without_a_start_the_map_says_where_the_first_element_begins() -> None:
+    text = '{"columns": {"element": "E", "type": "T", "length": "L"}}'
+    problem = "counts_in is missing: record or body, where the first element of a group begins"
+    assert problems(text) == f"map.json: {problem}"
 
 
 def test_constant_stands_for_a_column() -> None:
-    text = '{"columns": {"element": "E", "length": "L"}, "constants": {"type": "AN"}}'
+    text = '{"counts_in": "body", "columns": {"element": "E", "length": "L"}, "constants": {"type": "AN"}}'
     assert read_map(text, "map.json").constants == {"type": "AN"}
 
 
