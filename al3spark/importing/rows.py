@@ -25,7 +25,15 @@ _HEADING = re.compile(
     r"(?i:group|record|segment)?[ :]*((?=\w{0,3}[0-9])(?=\w{0,3}[A-Z])[0-9A-Z]{4})\b[ :\u2013\u2014-]*(.*)"
 )
 _NOTHING = frozenset(["", "-", "\u2013", "\u2014", "N/A", "NONE", "NULL"])
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like that of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LIKE_UTF_16 = 'looks like UTF-16: save it as CSV UTF-8, or name its encoding in the map, like "utf-16-le"'
+_SHOWN = 40  # characters of a cell: all of a file can be one, after a quote that nobody closes
 
 _Numbered = tuple[int, list[str]]
 
@@ -97,13 +105,18 @@ def decode(data: bytes, name: str, encoding: str | None) -> str:
     marked = next((codec for mark, codec in _MARKS if data.startswith(mark)), None)
     codec = marked or encoding or "utf-8"
     try:
-        return data.decode(codec)
+        text = data.decode(codec)
     except LookupError as error:
         raise DictionaryError(f"{name}: no encoding {codec} is known; cp1252 and utf-8 are usual") from error
     except UnicodeDecodeError as error:
+        if b"\0" in data:
+            raise DictionaryError(f"{name}: {_LIKE_UTF_16}") from error
         line = data.count(b"\n", 0, error.start) + 1
         hint = "" if encoding else '; the map can name its encoding, like "cp1252"'
         raise DictionaryError(str(Problem(name, line, f"is not {codec.upper()}{hint}"))) from error
+    if "\0" in text:
+        raise DictionaryError(f"{name}: {_LIKE_UTF_16}")
+    return text
 
 
 def _is_unicode(data: bytes) -> bool:
@@ -180,20 +193,25 @@ def _find_head(
     """Find the first line that has all columns: the delimiter, records above it, its names."""
     columns = [normalize(column) for column in wanted]
     best: list[str] = []
+
+    def rank(found: Sequence[str]) -> tuple[int, int]:
+        return len(set(columns) & set(found)), len([cell for cell in found if cell])
+
     for each in _delimiters(text, delimiter):
         for above, (_, row) in enumerate(_first(_records(text, each))):
             head = [normalize(cell) for cell in row]
             if set(columns) <= set(head):
                 return each, above, head
-            best = max(best, head, key=lambda found: len(set(columns) & set(found)))
+            best = max(best, head, key=rank)
     raise DictionaryError("\n".join(_missing(name, wanted, [cell for cell in best if cell])))
 
 
 def _missing(name: str, wanted: Sequence[str], head: Sequence[str]) -> Iterator[str]:
+    has = ", ".join(cell[:_SHOWN] for cell in head) or "no line of cells"
     for column in dict.fromkeys(wanted):
         if normalize(column) not in head:
             near = difflib.get_close_matches(normalize(column), head, 1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(head) or 'no line of cells'}"
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {has}"
             yield f"{name}: has no column {column!r}; {hint}"
 
 

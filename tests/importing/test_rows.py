@@ -31,9 +31,10 @@ def found(rows: Rows) -> list[tuple[int, str, str]]:
         "Group;Name;Pos;Type\n5ABC;Größe;31-32;AN\n".encode(),
         "sep=|\nGroup|Name|Pos|Type\n5ABC|Größe|31-32|AN\n".encode(),
         "Group\tName\tPos\tType\n5ABC\tGröße\t31-32\tAN\n".encode("utf-16"),
+        "Group\tName\tPos\tType\n5ABC\tGröße\t31-32\tAN\n".encode("utf-32"),
         'GROUP, name ,"Pos",Type,,\n 5abc ,  Größe,31-32,AN,,\n'.encode(),
     ],
-    ids=["plain", "BOM and CRLF", "semicolons", "sep=", "UTF-16 with tabs", "blanks and case"],
+    ids=["plain", "BOM and CRLF", "semicolons", "sep=", "UTF-16 with tabs", "UTF-32", "blanks and case"],
 )
 def test_the_same_table_is_read_however_it_was_saved(data: bytes) -> None:
     (entry,) = read(data).entries
@@ -47,6 +48,13 @@ def test_encoding_of_the_map_counts() -> None:
     assert complaint(data, ImportMap(COLUMNS, 1, encoding="klingon")).startswith(
         "export.csv: no encoding klingon is known"
     )
+
+
+@pytest.mark.parametrize("text", [HEAD, HEAD + "5ABC,Größe,31,AN\n"])
+def test_utf_16_without_a_mark_is_told_and_read_when_the_map_names_it(text: str) -> None:
+    data = text.encode("utf-16-le")
+    assert complaint(data).startswith("export.csv: looks like UTF-16: save it as CSV UTF-8, or name its")
+    assert read(data, ImportMap(COLUMNS, 1, encoding="utf-16-le")).left_out == {}
 
 
 def test_lines_are_those_of_the_file_whatever_is_quoted() -> None:
@@ -118,6 +126,22 @@ def test_columns_that_are_not_there_are_all_told() -> None:
         "export.csv: has no column 'Type'; it has GROUPS, NAME, POS",
         "export.csv: has no column 'STATUS'; it has GROUPS, NAME, POS",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("Invented layouts\n\nGrp,Field,From,Kind\n5ABC,one,31,AN\n", "GRP, FIELD, FROM, KIND"),
+        ("Grp;Field;From;Kind\n5ABC;one;31;AN\n", "GRP, FIELD, FROM, KIND"),
+        (
+            '"Invented layouts\nGroup,Name,Pos,Type\n5ABC,one,31,AN\n',
+            "INVENTED LAYOUTS GROUP,NAME,POS,TYPE 5A",
+        ),
+    ],
+    ids=["other names", "other delimiter", "open quote"],
+)
+def test_file_without_any_of_the_columns_says_which_it_has(text: str, has: str) -> None:
+    assert complaint(text).splitlines()[0] == f"export.csv: has no column 'Group'; it has {has}"
 
 
 def test_column_that_is_there_twice_is_told() -> None:
