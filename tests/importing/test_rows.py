@@ -131,11 +131,11 @@ def test_columns_that_are_not_there_are_all_told() -> None:
 @pytest.mark.parametrize(
     ("text", "has"),
     [
-        ("Invented layouts\n\nGrp,Field,From,Kind\n5ABC,one,31,AN\n", "GRP, FIELD, FROM, KIND"),
-        ("Grp;Field;From;Kind\n5ABC;one;31;AN\n", "GRP, FIELD, FROM, KIND"),
+        ("Invented layouts\n\nId,Field,From,Kind\n5ABC,one,31,AN\n", "ID, FIELD, FROM, KIND"),
+        ("Id;Field;From;Kind\n5ABC;one;31;AN\n", "ID, FIELD, FROM, KIND"),
         (
             '"Invented layouts\nGroup,Name,Pos,Type\n5ABC,one,31,AN\n',
-            "INVENTED LAYOUTS GROUP,NAME,POS,TYPE 5A",
+            "INVENTED LAYOUTS GROUP,NAME,POS,TYPE 5AB",
         ),
     ],
     ids=["other names", "other delimiter", "open quote"],
