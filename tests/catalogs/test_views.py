@@ -20,6 +20,7 @@ from al3spark.al3.dictionary import Dictionary, load_dictionary
 from al3spark.al3.tables import table_schemas
 from al3spark.catalogs.views import CURATED, CURRENT_FILES, Dialect, find_needs, read_sql, view_statements
 from al3spark.store.files_table import FILES_SCHEMA
+from tests.readme import QUESTIONS
 from tests.tables import DAY, Row, open_quick_session
 
 
@@ -490,6 +491,16 @@ def test_a_term_has_the_premium_that_its_latest_transaction_leaves(views: Sessio
         ("A1", "AUTOP", second, date(2026, 7, 1), renewed, renewed, renewed, 1, "renewal", second, 300),
         ("H1", "HOME", home, date(2026, 2, 1), new, new, new, 1, "new_business", home, 500),
         ("H2", "HOME", home, date(2026, 2, 1), other, other, other, 1, "new_business", home, 500),
+    ]
+
+
+def test_a_coverage_is_of_one_policy_in_the_walk_through_if_its_transaction_has_two(views: Session) -> None:
+    query, _ = QUESTIONS[0]
+    joined = query[query.index("FROM coverages AS c") : query.index("WHERE")]
+    assert views.select(f"SELECT c.record_offset, p.policy_number {joined}") == [
+        (332, "A1"),
+        (521, "H1"),
+        (531, "H1"),
     ]
 
 

@@ -1,5 +1,6 @@
 -- premium_by_policy: one row for each term of each policy, as its latest transaction leaves it.
 -- Quotes, billing, commissions and claims do not count, nor do policies whose transaction is not known.
+-- A transaction can be the latest of several policies, so what joins it to other rows needs policy and line, too.
 WITH ranked AS (
     SELECT
         p.job_id,
