@@ -268,6 +268,7 @@ TABLES: dict[str, Rows] = {
         of(100, record_offset=130, parent_offset=120, company_vehicle_number=1, vin="V1"),
         of(100, record_offset=140, parent_offset=120, agency_vehicle_number=2, vin="V2"),
         of(100, record_offset=150, parent_offset=120, company_vehicle_number=3, vin="V3"),
+        of(100, record_offset=160, parent_offset=120, company_vehicle_number=4, vin="V4"),
         of(300, record_offset=330, company_vehicle_number=1, vin="V1", vehicle_registration_state="NY"),
     ],
     "vehicle_physical_damage": [
@@ -281,6 +282,7 @@ TABLES: dict[str, Rows] = {
             driver_6_percent=10,
         ),
         of(100, record_offset=141, parent_offset=140, driver_number1=0),
+        of(100, record_offset=161, parent_offset=160, driver_number1=0, driver_number3=7),
     ],
     "drivers": [
         of(
@@ -459,6 +461,8 @@ def test_a_vehicle_has_the_drivers_that_the_data_names_else_all_of_its_transacti
         (140, 2, "V2", 1, "JANE Q EXAMPLE", None, "driver"),
         (150, 3, "V3", 1, "JANE Q EXAMPLE", None, "transaction"),
         (150, 3, "V3", 2, "JIM EXAMPLE", None, "transaction"),
+        # Its driver has number 7, and is not in the transaction.
+        (160, 4, "V4", None, None, None, "unknown"),
         (330, 1, "V1", None, None, None, None),
     ]
 

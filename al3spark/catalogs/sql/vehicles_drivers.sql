@@ -1,6 +1,7 @@
 -- vehicles_drivers: one row for each vehicle and each of its drivers, or one without a driver if it has none.
 -- assigned_by tells who says so. vehicle: the number of the driver is in its 6PVH. driver: the 6PDR of the driver
 -- names it as principally driven. transaction: neither, for any driver, so it has all drivers of its transaction.
+-- unknown: numbers are in its 6PVH, but no driver of its transaction has one of them or names it. Number 0 is none.
 WITH pairs AS (
     SELECT
         v.job_id,
@@ -36,7 +37,18 @@ WITH pairs AS (
                     = COALESCE(v.company_vehicle_number, v.agency_vehicle_number) THEN 1
                 ELSE 0
             END
-        ) AS by_driver
+        ) AS by_driver,
+        MAX(
+            CASE
+                WHEN pd.driver_number1 <> 0
+                    OR pd.driver_number2 <> 0
+                    OR pd.driver_number3 <> 0
+                    OR pd.driver_number4 <> 0
+                    OR pd.driver_number5 <> 0
+                    OR pd.driver_number6 <> 0 THEN 1
+                ELSE 0
+            END
+        ) AS lists_drivers
     FROM vehicles AS v
     JOIN current_files AS c ON c.job_id = v.job_id AND c.file_id = v.file_id
     LEFT JOIN drivers AS d
@@ -56,17 +68,38 @@ judged AS (
         p.driver_percent,
         p.by_vehicle,
         p.by_driver,
+        p.lists_drivers,
         MAX(p.by_vehicle + p.by_driver) OVER (
             PARTITION BY p.job_id, p.file_id, p.vehicle_offset
-        ) AS named
+        ) AS named,
+        ROW_NUMBER() OVER (
+            PARTITION BY p.job_id, p.file_id, p.vehicle_offset ORDER BY p.driver_offset
+        ) AS place
     FROM pairs AS p
+),
+chosen AS (
+    SELECT
+        j.job_id,
+        j.file_id,
+        j.vehicle_offset,
+        CASE WHEN j.named > 0 OR j.lists_drivers = 0 THEN j.driver_offset END AS driver_offset,
+        j.driver_percent,
+        CASE
+            WHEN j.by_vehicle = 1 THEN 'vehicle'
+            WHEN j.by_driver = 1 THEN 'driver'
+            WHEN j.lists_drivers = 1 THEN 'unknown'
+            WHEN j.driver_offset IS NOT NULL THEN 'transaction'
+        END AS assigned_by
+    FROM judged AS j
+    WHERE j.by_vehicle + j.by_driver > 0
+        OR (j.named = 0 AND (j.lists_drivers = 0 OR j.place = 1))
 )
 SELECT
     v.job_id,
     v.file_id,
     v.transaction_offset,
     v.record_offset AS vehicle_offset,
-    j.driver_offset,
+    ch.driver_offset,
     v.policy_number,
     v.line_of_business,
     v.transaction_kind,
@@ -88,16 +121,10 @@ SELECT
     d.date_of_birth,
     d.licensed_state,
     d.driver_type_code,
-    j.driver_percent,
-    CASE
-        WHEN j.driver_offset IS NULL THEN NULL
-        WHEN j.by_vehicle = 1 THEN 'vehicle'
-        WHEN j.by_driver = 1 THEN 'driver'
-        ELSE 'transaction'
-    END AS assigned_by
-FROM judged AS j
+    ch.driver_percent,
+    ch.assigned_by
+FROM chosen AS ch
 JOIN vehicles AS v
-    ON v.job_id = j.job_id AND v.file_id = j.file_id AND v.record_offset = j.vehicle_offset
+    ON v.job_id = ch.job_id AND v.file_id = ch.file_id AND v.record_offset = ch.vehicle_offset
 LEFT JOIN drivers AS d
-    ON d.job_id = j.job_id AND d.file_id = j.file_id AND d.record_offset = j.driver_offset
-WHERE j.named = 0 OR j.by_vehicle + j.by_driver > 0
+    ON d.job_id = ch.job_id AND d.file_id = ch.file_id AND d.record_offset = ch.driver_offset
