@@ -27,8 +27,9 @@ LENGTHS = 4
 def measure_source(source: Source, options: Options, spark: SparkSession, report: Report) -> dict[str, Any]:
     """Parse a source and give its coverage."""
     scan = plan_scan(source, options, spark)
-    with scan.watch(spark, "al3spark-coverage", report):
-        totals, seen = measure_files(spark, scan.task, scan.splits)
+    totals, seen = scan.run(
+        spark, "al3spark-coverage", report, lambda task: measure_files(spark, task, scan.splits)
+    )
     return describe_coverage(seen, scan.task.dictionary, add_parts(totals))
 
 

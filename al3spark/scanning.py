@@ -2,12 +2,12 @@
 
 In: a source, options, and the work to be done. Promises: what is wrong with source and dictionary is told
 before Spark starts; an interrupt cancels the work; files, archives and large files are dealt with as `ingest`
-does.
+does; a file that kills its parser ends as a fault.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pyspark.sql import SparkSession
@@ -17,6 +17,7 @@ from al3spark.al3.dictionary import load_dictionary
 from al3spark.batch import MIB
 from al3spark.config import Options, Source
 from al3spark.display import ProgressLine
+from al3spark.errors import TasksFailedError
 from al3spark.planning import Selection, identify_inputs, list_inputs
 from al3spark.preparing import make_access
 from al3spark.reporting import Progress
@@ -40,9 +41,19 @@ class Scan:
     selection: Selection
     splits: tuple[Split, ...]
 
+    def run(
+        self, spark: SparkSession, name: str, report: Report, parse: Callable[[ParseTask], Result]
+    ) -> Result:
+        """Parse as the job `name` and tell how far it is; once more, file by file, if its tasks died."""
+        try:
+            with self._watch(spark, name, report):
+                return parse(self.task)
+        except TasksFailedError:
+            with self._watch(spark, name, report):
+                return parse(replace(self.task, isolated=True))
+
     @contextmanager
-    def watch(self, spark: SparkSession, name: str, report: Report) -> Iterator[None]:
-        """Tell how far the job `name` is that runs in this context."""
+    def _watch(self, spark: SparkSession, name: str, report: Report) -> Iterator[None]:
         files = self.selection.files
         size = sum(file.size for file in files)
 

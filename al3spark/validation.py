@@ -20,8 +20,9 @@ def validate_source(
 ) -> dict[str, Any]:
     """Give faults by code with their first places, and counts of files, records and errors."""
     scan = plan_scan(source, options, spark)
-    with scan.watch(spark, "al3spark-validate", report):
-        totals, faults = validate_files(spark, scan.task, scan.splits, PLACES)
+    totals, faults = scan.run(
+        spark, "al3spark-validate", report, lambda task: validate_files(spark, task, scan.splits, PLACES)
+    )
     counts: Counter[str] = Counter()
     files = add_parts(totals)
     for file in files:

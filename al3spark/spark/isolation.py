@@ -29,9 +29,14 @@ from al3spark.al3.tables import table_schemas
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError
 from al3spark.spark.splits import InputFile, Split
-from al3spark.spark.tasks import ParseTask, SplitTotals, parse_split
+from al3spark.spark.tasks import ParseSplit, ParseTask, SplitTotals, parse_split
 
 CHILD_BYTES = 4 << 30  # of address space: threads and libraries reserve much more than they use
+
+
+def choose_parse(task: ParseTask) -> ParseSplit:
+    """Give the function that parses as a task says: in the worker, or each file in a child process."""
+    return parse_isolated if task.isolated else parse_split
 
 
 def parse_isolated(task: ParseTask, split: Split) -> Iterator[Block | SplitTotals]:

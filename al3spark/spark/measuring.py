@@ -9,22 +9,23 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from al3spark.al3.coverage import Observer, Seen
+from al3spark.spark.isolation import choose_parse
 from al3spark.spark.jobs import collect, each_number
 from al3spark.spark.splits import Sealed, Split
-from al3spark.spark.tasks import Batches, ParseTask, SplitTotals, Task, parse_split
+from al3spark.spark.tasks import Batches, ParseTask, SplitTotals, Task
 
 MEASURED = "totals binary, seen binary"
 
 
 def make_measure(task: ParseTask, splits: tuple[Split, ...]) -> Task:
     """Make the function that parses splits by their ids and counts."""
-    sealed = Sealed.seal(splits)
+    sealed, parse_one = Sealed.seal(splits), choose_parse(task)
 
     def measure(ids: Batches) -> Batches:
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
                 observer = Observer(task.dictionary)
-                for block in parse_split(task, sealed.open(split_id)):
+                for block in parse_one(task, sealed.open(split_id)):
                     if isinstance(block, SplitTotals):
                         row = {"totals": [block.to_bytes()], "seen": [observer.seen.to_bytes()]}
                         yield pa.RecordBatch.from_pydict(row)

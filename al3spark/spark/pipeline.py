@@ -22,7 +22,7 @@ from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError, SumsError
-from al3spark.spark.isolation import parse_isolated
+from al3spark.spark.isolation import choose_parse
 from al3spark.spark.jobs import collect, each_number
 from al3spark.spark.splits import Split
 from al3spark.spark.tasks import (
@@ -32,7 +32,6 @@ from al3spark.spark.tasks import (
     SplitTotals,
     make_parse,
     make_validate,
-    parse_split,
     tell_briefly,
 )
 from al3spark.spark.writing import STAGED, WriteTask, make_write
@@ -75,8 +74,7 @@ def run_chunk(
     spark: SparkSession, parse: ParseTask, write: WriteTask, splits: Sequence[Split]
 ) -> ChunkResult:
     """Parse the splits of a chunk and stage its tables. The ids of the splits count from 0 in the chunk."""
-    parse_one = parse_isolated if parse.isolated else parse_split
-    blocks = each_number(spark, len(splits), make_parse(parse, tuple(splits), parse_one), BLOCKS)
+    blocks = each_number(spark, len(splits), make_parse(parse, tuple(splits), choose_parse(parse)), BLOCKS)
     view = f"al3spark_{uuid.uuid4().hex}"
     blocks.createOrReplaceTempView(view)
     try:
@@ -117,8 +115,8 @@ def validate_files(
     spark: SparkSession, task: ParseTask, splits: Sequence[Split], places_per_code: int
 ) -> tuple[tuple[SplitTotals, ...], pa.Table]:
     """Parse and write nothing: the totals, and the first faults of each code in each split."""
-    checked = each_number(spark, len(splits), make_validate(task, tuple(splits), places_per_code), BLOCKS)
-    rows = collect(spark, checked)
+    check = make_validate(task, tuple(splits), places_per_code, choose_parse(task))
+    rows = collect(spark, each_number(spark, len(splits), check, BLOCKS))
     totals = [SplitTotals.from_bytes(bytes(row["payload"])) for row in rows if row["table_name"] == TOTALS]
     batches = [
         pa.ipc.read_record_batch(pa.py_buffer(bytes(row["payload"])), ERRORS_SCHEMA)

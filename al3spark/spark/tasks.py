@@ -153,7 +153,9 @@ def sum_bytes(payload: pa.Buffer) -> int:
     return int(np.frombuffer(payload, "<u8", len(payload) // 8).sum())
 
 
-def make_validate(task: ParseTask, splits: tuple[Split, ...], places_per_code: int) -> Task:
+def make_validate(
+    task: ParseTask, splits: tuple[Split, ...], places_per_code: int, parse_one: ParseSplit = parse_split
+) -> Task:
     """Make the function that parses and keeps only totals and the first faults of each code."""
     sealed = Sealed.seal(splits)
 
@@ -161,7 +163,7 @@ def make_validate(task: ParseTask, splits: tuple[Split, ...], places_per_code: i
         for batch in ids:
             for split_id in batch.column(0).to_pylist():
                 told: Counter[str] = Counter()
-                for number, block in enumerate(parse_split(task, sealed.open(split_id))):
+                for number, block in enumerate(parse_one(task, sealed.open(split_id))):
                     if isinstance(block, SplitTotals):
                         yield _as_row(split_id, number, block)
                     elif block.table == ERRORS_TABLE:
