@@ -188,12 +188,12 @@ def of(transaction: int | None, **more: object) -> dict[str, object]:
 
 
 def about(
-    policy: str | None, line: str | None, kind: str, purpose: str | None, day: date
+    policy: str | None, line: str | None, kind: str, purpose: str | None, day: date, function: str = "FMG"
 ) -> dict[str, object]:
     return {
         "policy_number": policy,
         "line_of_business": line,
-        "transaction_function": "FMG",
+        "transaction_function": function,
         "business_purpose": purpose,
         "transaction_kind": kind,
         "transaction_effective_date": day,
@@ -201,6 +201,7 @@ def about(
 
 
 # An automobile policy that is new, changed and renewed, a quote for it, a home policy, and a payment.
+# A partial image changes the renewal, and another policy came as a partial image only.
 CONTEXTS: dict[int | None, dict[str, object]] = {
     100: about("A1", "AUTOP", "new_business", "NBS", date(2025, 1, 1)),
     200: about("A1", "AUTOP", "change", "PCH", date(2025, 3, 1)),
@@ -208,6 +209,8 @@ CONTEXTS: dict[int | None, dict[str, object]] = {
     400: about("A1", "AUTOP", "quote", "RWQ", date(2025, 7, 1)),
     500: about("H1", "HOME", "new_business", "NBS", date(2025, 2, 1)),
     600: about(None, None, "billing", "PMT", date(2025, 2, 2)),
+    700: about("A1", "AUTOP", "change", "PCH", date(2025, 8, 1), "PMG"),
+    800: about("A2", "AUTOP", "change", "PCH", date(2025, 8, 1), "PMG"),
 }
 
 
@@ -231,7 +234,7 @@ TABLES: dict[str, Rows] = {
     "messages": [{"record_offset": 0, "message_address_origination": "CARRIER01"}],
     "transactions": [
         {**CONTEXTS[at], "record_offset": at, "message_offset": 0, "transaction_date": date(2025, 1, day)}
-        for at, day in ((100, 1), (200, 2), (300, 3), (400, 4), (500, 5), (600, 6))
+        for at, day in ((100, 1), (200, 2), (300, 3), (400, 4), (500, 5), (600, 6), (700, 7), (800, 8))
     ],
     "policies": [
         policy(100, 110, 1, "100.00", "100.00"),
@@ -239,6 +242,8 @@ TABLES: dict[str, Rows] = {
         policy(300, 310, 7, "126.00", "126.00"),
         policy(400, 410, 7, "999.00", "999.00"),
         policy(500, 510, 2, "800.00", "800.00"),
+        policy(700, 710, 7, "130.00", "4.00"),
+        policy(800, 810, 7, "90.00", "1.00"),
         # A second policy in the transaction of the first, and one whose transaction is not known.
         {**policy(500, 511, 2, "50.00", "50.00"), "policy_number": "H2"},
         {**policy(500, 512, 2, "1.00", "1.00"), "transaction_offset": None, "transaction_kind": None},
@@ -314,6 +319,12 @@ TABLES: dict[str, Rows] = {
             coverage_code_personal_automobile="COLL",
             deductible=500,
             full_term_premium=Decimal("70.00"),
+        ),
+        of(
+            700,
+            record_offset=732,
+            coverage_code_personal_automobile="COMP",
+            full_term_premium=Decimal("4.00"),
         ),
     ],
     "dwellings": [of(500, record_offset=530, parent_offset=520, year_built=1987)],
@@ -419,7 +430,7 @@ def test_a_transaction_has_its_first_policy_its_first_insured_and_its_sender(vie
             line_of_business, current_term_premium, insured_name, insured_state, file_path
         FROM policy_transactions
     """
-    days = [date(2025, 1, day) for day in range(1, 7)]
+    days = [date(2025, 1, day) for day in range(1, 9)]
     a, h, sender, path = ("A1", "AUTOP"), ("H1", "HOME"), "CARRIER01", "in/x"
     assert views.select(query) == [
         (100, sender, "new_business", days[0], *a, Decimal("100.00"), "JANE EXAMPLE", "OH", path),
@@ -429,6 +440,8 @@ def test_a_transaction_has_its_first_policy_its_first_insured_and_its_sender(vie
         # The address that is there is that of another insured.
         (500, sender, "new_business", days[4], *h, Decimal("800.00"), "SAMPLE & SONS", None, path),
         (600, sender, "billing", days[5], None, None, None, None, None, path),
+        (700, sender, "change", days[6], *a, Decimal("130.00"), None, None, path),
+        (800, sender, "change", days[7], "A2", "AUTOP", Decimal("90.00"), None, None, path),
     ]
 
 
@@ -447,6 +460,7 @@ def test_coverages_of_all_lines_have_the_same_columns_and_what_they_cover(views:
         (332, "A1", "auto", "COLL", *collision, None, None, "NY", None, 1, "V1", None),
         (521, "H1", "commercial", "GL", 1_000_000, *[None] * 6, "TX", 1, None, None, None),
         (531, "H1", "home", "DWELL", *dwelling, Decimal("800.00"), "EX0001", day, "TX", 1, None, None, 1987),
+        (732, "A1", "auto", "COMP", *[None] * 4, Decimal("4.00"), *[None] * 7),
     ]
 
 
@@ -475,26 +489,42 @@ def test_a_term_has_the_premium_that_its_latest_transaction_leaves(views: Sessio
         FROM premium_by_policy
     """
     first, second, home = date(2025, 1, 1), date(2025, 7, 1), date(2025, 2, 1)
-    changed, renewed = Decimal("120.00"), Decimal("126.00")
-    new, other = Decimal("800.00"), Decimal("50.00")
-    begins = date(2025, 3, 1)
+    spring, summer = date(2025, 3, 1), date(2025, 8, 1)
+    ends, renewed_ends, home_ends = date(2026, 1, 1), date(2026, 7, 1), date(2026, 2, 1)
+    changed, renewed = [Decimal("120.00")] * 2, [Decimal("130.00")] * 2
+    partial, new, other = [Decimal("90.00")] * 2, [Decimal("800.00")] * 3, [Decimal("50.00")] * 3
     assert views.select(query) == [
-        (
-            "A1",
-            "AUTOP",
-            first,
-            date(2026, 1, 1),
-            changed,
-            changed,
-            Decimal("20.00"),
-            2,
-            "change",
-            begins,
-            200,
-        ),
-        ("A1", "AUTOP", second, date(2026, 7, 1), renewed, renewed, renewed, 1, "renewal", second, 300),
-        ("H1", "HOME", home, date(2026, 2, 1), new, new, new, 1, "new_business", home, 500),
-        ("H2", "HOME", home, date(2026, 2, 1), other, other, other, 1, "new_business", home, 500),
+        ("A1", "AUTOP", first, ends, *changed, Decimal("20.00"), 2, "change", spring, 200),
+        ("A1", "AUTOP", second, renewed_ends, *renewed, Decimal("4.00"), 2, "change", summer, 700),
+        ("A2", "AUTOP", second, renewed_ends, *partial, Decimal("1.00"), 1, "change", summer, 800),
+        ("H1", "HOME", home, home_ends, *new, 1, "new_business", home, 500),
+        ("H2", "HOME", home, home_ends, *other, 1, "new_business", home, 500),
+    ]
+
+
+def test_a_term_tells_its_latest_full_image_beside_a_later_partial_one(views: Session) -> None:
+    query = """
+        SELECT policy_number, transaction_offset, latest_transaction_function,
+            image_job_id, image_file_id, image_transaction_offset
+        FROM premium_by_policy
+    """
+    assert views.select(query) == [
+        ("A1", 200, "FMG", LATER, OURS, 200),
+        ("A1", 700, "PMG", LATER, OURS, 300),
+        ("A2", 800, "PMG", None, None, None),
+        ("H1", 500, "FMG", LATER, OURS, 500),
+        ("H2", 500, "FMG", LATER, OURS, 500),
+    ]
+
+
+def test_coverages_tell_whether_they_came_in_a_full_image(views: Session) -> None:
+    query = "SELECT transaction_function, record_offset FROM coverages"
+    assert views.select(query) == [
+        ("FMG", 132),
+        ("FMG", 332),
+        ("FMG", 521),
+        ("FMG", 531),
+        ("PMG", 732),
     ]
 
 
