@@ -24,6 +24,7 @@ _WINDOW = 4 << 20
 _LEADING = frozenset(field.name for field in LEADING_FIELDS)
 _BYTES = ("raw", "extra_bytes")  # can hold anything
 _HIDDEN = "***"
+_DEEPEST = 100  # what hangs lower stands beside its parent
 _SHOWN_KEYS = ("group_version", "processing_level", "iteration")
 
 
@@ -97,16 +98,19 @@ def _node(
 def _hang(nodes: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
     """Hang each record below its parent, else its transaction, else its message."""
     top: list[dict[str, Any]] = []
-    for offset in sorted(nodes):
+    below: dict[int, list[dict[str, Any]]] = {}  # where what hangs below a record goes
+    depths: dict[int, int] = {}
+    for offset in sorted(nodes):  # a parent stands before its children
         node = nodes[offset]
         above = next((each for each in node.pop("_above") if each is not None and each != offset), None)
-        siblings = top if above is None else nodes[above]["groups"]
+        siblings, depths[offset] = (top, 0) if above is None else (below[above], depths[above] + 1)
         siblings.append(node)
+        below[offset] = node["groups"] if depths[offset] < _DEEPEST else siblings
     return top
 
 
 def _protected(dictionary: Dictionary) -> Dictionary:
-    """Mask what is tagged, and what can hold anything."""
+    """Mask what is tagged, and what can hold anything; of odd records show their keys."""
     return protect(dictionary, dict.fromkeys((*list_tags(dictionary), UNTYPED), MASK))
 
 

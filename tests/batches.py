@@ -115,7 +115,7 @@ def al3spark(*arguments: object, **how: Any) -> subprocess.CompletedProcess[str]
 
 def parquet_files(destination: Path, table: str) -> list[Path]:
     """The published files of a table, by name."""
-    return sorted((destination / table).glob("ingest_date=*/*.parquet"))
+    return sorted((destination / table).glob("ingest_date=*/**/*.parquet"))
 
 
 def read_table(destination: Path, table: str) -> pa.Table | None:

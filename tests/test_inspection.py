@@ -117,6 +117,26 @@ def test_a_superseded_element_is_hidden_where_the_newer_one_is(tmp_path: Path) -
     }
 
 
+def test_record_with_a_value_that_does_not_fit_is_hidden(tmp_path: Path) -> None:
+    built = build_file(policy(1)[3:4], DICTIONARY)
+    path = tmp_path / "a.al3"
+    path.write_bytes(built[:80] + b"NO DAY" + built[86:])
+    (hidden,), (shown,) = inspect(path), inspect(path, show_pii=True)
+    assert hidden["groups"][0]["values"] == {}
+    assert shown["groups"][0]["values"]["policy_number"] == "P0000001"
+    assert "policy_effective_date_superseded" in [fault.get("element") for fault in hidden["faults"]]
+
+
+def test_groups_that_hang_very_deep_are_shown(tmp_path: Path) -> None:
+    chain = [Record("5RMK", {}, "F2", n, ("5RMK", "F2", n - 1)) for n in range(2, 1501)]
+    path = tmp_path / "deep.al3"
+    path.write_bytes(build_file([*policy(1)[:1], Record("5RMK", {}, "F2", 1), *chain], DICTIONARY))
+    (tree,) = inspect(path)
+    assert tree["faults"] == []
+    assert json.dumps(tree).count('"group": "5RMK"') == 1500
+    assert len(tree_lines(tree)) > 1500
+
+
 def test_bytes_that_nobody_knows_are_hidden(tmp_path: Path) -> None:
     layout = DICTIONARY.layout("5BPI")
     assert layout is not None

@@ -1,6 +1,7 @@
 """Values are planted wherever they can stand in a file, and looked for in everything that a run leaves."""
 
 import io
+import os
 import zipfile
 from collections.abc import Iterator
 from datetime import date
@@ -13,13 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from al3spark.al3.building import Record, build_file, squeeze
+from al3spark.al3.privacy import protect
 from al3spark.config import Options
 from al3spark.errors import RequestError, StoreError
 from al3spark.protection import protect_as_asked
-from tests.al3.samples import DICTIONARY
+from tests.al3.samples import DICTIONARY, parse
 from tests.batches import al3spark, put, read_rows
 
 KEY = "a key of the tests: 31 bytes   "
+
+OTHERS = ("name", "address", "phone", "birth_date", "account", "vehicle")  # tags that are kept by themselves
 
 # What must be nowhere, by where it is planted. No part of it that identifies anybody is in any other.
 PLANTED = {
@@ -34,8 +38,12 @@ PLANTED = {
     "remark": "XANTHIPPE",
     "unmapped": "YGGDRASIL",
     "tail": "WOLPERTING",
-    "gap": "V",
+    "gap": "VINGTZWEI",
     "shifted": "876543219",
+    "shifted policy": "MELCHIOR",
+    "header": "QZXJ",
+    "vehicle": "1HGCM82633A004352",
+    "loan": "LN4455667788",
     "garbage": "UNDERHILLS",
     "truncated": "THEOPHRAST",
     "invalid": "98765X234",
@@ -59,7 +67,7 @@ def planted_files() -> dict[str, bytes]:
     ]
     policy = Record(
         "5BPI",
-        {"policy_number": "P1", "line_of_business_code": "AUTOP"},
+        {"policy_number": "P1", "line_of_business_code": "AUTOP", "unnamed_297": PLANTED["gap"]},
         "F1",
         1,
         tail=PLANTED["tail"].encode(),
@@ -68,6 +76,9 @@ def planted_files() -> dict[str, bytes]:
         driver(),
         Record("5PMI", {"account_number": PLANTED["account"]}, "F2", 1),
         Record("5RMK", {"remarks_text": f"CALL {PLANTED['remark']} AT {PLANTED['phone']}"}, "F2", 1),
+        Record("5VEH", {"vin": PLANTED["vehicle"]}, "R1", 1),
+        Record("5AOI", {"interest_holder_account_number": PLANTED["loan"]}, "F2", 1),
+        Record("6SDV", {"driver_name": {"format": "P", "last": PLANTED["name"]}}, "W1", 1),
         Record("5ZZZ", level="F2", iteration=1, raw=PLANTED["unmapped"].encode()),
         Record(
             "9BIS",
@@ -87,14 +98,20 @@ def planted_files() -> dict[str, bytes]:
     shifted = shifted[:53] + shifted[76:] + b" " * 23  # the number now stands in an occupation
     invalid = born[:98] + PLANTED["invalid"].encode() + born[107:]
     start = build_file(head, DICTIONARY)
+    lone = build_file([policy], DICTIONARY)
+    moved = (lone[:30] + f"{PLANTED['shifted policy']:50}PAUL  ".encode() + lone[86:])[: len(lone)]
+    header = b"ZX  91" + PLANTED["header"].encode()
+    headers = [born[:10] + header + born[20:], b"5ZZX060   " + header + b" " * 40]
     return {
         "whole.al3": whole,
         "squeezed.al3": squeeze(whole),
         "born.al3": start + born,
         "shifted.al3": start + shifted,
         "invalid.al3": start + invalid,
-        "garbage.al3": start + b"~" + PLANTED["garbage"].encode() + b"~" + build_file([policy], DICTIONARY),
-        "truncated.al3": start + b"5RMK195  F2" + PLANTED["truncated"].encode(),
+        "moved.al3": start + moved + build_file(people[2:3], DICTIONARY),
+        "headers.al3": start + b"".join(headers),
+        "garbage.al3": start + b"~" + PLANTED["garbage"].encode() + b"~" + lone,
+        "truncated.al3": start + b"5RMK195   F2".ljust(30) + PLANTED["truncated"].encode(),
     }
 
 
@@ -102,6 +119,7 @@ def every_text(destination: Path) -> Iterator[tuple[str, bytes]]:
     """All that a destination holds, by file: its bytes, and what is packed in them."""
     for path in sorted(path for path in destination.rglob("*") if path.is_file()):
         name = str(path.relative_to(destination))
+        yield f"name {name}", name.encode()
         yield name, path.read_bytes()
         if path.suffix == ".parquet":
             yield from ((f"{name}:{column}", text) for column, text in _columns(path))
@@ -125,15 +143,14 @@ def _columns(path: Path) -> Iterator[tuple[str, bytes]]:
         for column in range(parquet.metadata.num_columns):
             told = parquet.metadata.row_group(group).column(column).statistics
             if told and told.has_min_max:
-                yield f"statistics {column}", f"{told.min} {told.max}".encode()
+                yield f"statistics {column}", f"{told.min} {told.max}".replace("-", "").encode()
 
 
-def found_in(places: dict[str, bytes], but: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """Where the planted values are, by value; `but`: not these."""
+def found_in(places: dict[str, bytes]) -> dict[str, list[str]]:
+    """Where the planted values are, by value."""
     found = {
         what: [place for place, text in places.items() if value.encode() in text]
         for what, value in PLANTED.items()
-        if what not in but and len(value) > 1
     }
     return {what: sorted(places) for what, places in found.items() if places}
 
@@ -160,19 +177,29 @@ def run(source: Path, folder: Path, *flags: str, **environment: str) -> dict[str
     return {"output": told, **dict(every_text(folder / "tables")), **dict(every_text(folder / "tmp"))}
 
 
+def test_the_search_finds_all_that_is_planted_where_all_is_kept(tmp_path: Path) -> None:
+    found = parse(*planted_files().values(), dictionary=protect(DICTIONARY, {}))
+    for name, table in found.tables.items():
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    places = found_in(dict(every_text(tmp_path)))
+    assert PLANTED.keys() - places.keys() == {"garbage", "invalid"}  # of these only the shape is told
+    assert [place for place in places["birth date"] if ":statistics" in place] != []
+
+
 @pytest.mark.spark
 @pytest.mark.newest
 @pytest.mark.slow
 def test_nothing_that_was_planted_is_anywhere_when_all_is_to_be_hidden(planted: Path, tmp_path: Path) -> None:
-    asked = ["ssn=hash", "name=mask", "address=mask", "phone=mask", "birth_date=mask", "untyped=drop"]
+    asked = ["ssn=hash", *(f"{tag}=mask" for tag in OTHERS), "untyped=drop"]
     flags = [word for rule in asked for word in ("--pii", rule)]
+    flags += ["--partition-by", "line_of_business"]
     places = run(planted, tmp_path, *flags, "--pii-key", "env:AL3_TEST_KEY", AL3_TEST_KEY=KEY)
     assert found_in(places) == {}
     assert [place for place in places if place.endswith(".zip:drivers.csv")] != []
     assert [place for place, text in places.items() if KEY.encode() in text] == []
     tables = tmp_path / "tables"
     numbers = [number for (number,) in read_rows(tables, "drivers", "social_security_number")]
-    assert (len(numbers), len({number for number in numbers if number})) == (4, 1)
+    assert (len(numbers), len({number for number in numbers if number})) == (5, 1)
     codes = {code for (code,) in read_rows(tables, "errors", "code")}
     assert {"BYTES_UNREADABLE", "GROUP_UNMAPPED", "RECORD_TRUNCATED", "VALUE_INVALID"} <= codes
 
@@ -203,8 +230,8 @@ def test_a_tag_that_no_element_has_is_refused_with_those_that_are_there() -> Non
     with pytest.raises(RequestError) as caught:
         protected(pii=("social=mask",))
     assert str(caught.value) == (
-        "pii: no element has the tag social; valid: address, bank_account, birth_date, driver_license, name, "
-        "phone, secret, ssn, untyped"
+        "pii: no element has the tag social; valid: account, address, bank_account, birth_date, "
+        "driver_license, name, phone, secret, ssn, vehicle, untyped"
     )
 
 
@@ -225,6 +252,11 @@ def test_a_key_that_cannot_be_used_is_refused(
     assert str(caught.value) == expected
 
 
+def test_a_key_of_any_bytes_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environb, b"AL3_TEST_KEY", b"\xff" * 20)
+    assert protected(pii=("ssn=hash",), pii_key="env:AL3_TEST_KEY").hash_key == b"\xff" * 20
+
+
 def test_the_key_is_in_no_text_of_the_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AL3_TEST_KEY", KEY)
     found = protected(pii=("ssn=hash",), pii_key="env:AL3_TEST_KEY")
@@ -239,3 +271,5 @@ def test_the_key_can_be_a_secret_of_aws(moto: str, monkeypatch: pytest.MonkeyPat
     assert protected(pii=("ssn=hash",), pii_key="secretsmanager:al3").hash_key == KEY.encode()
     with pytest.raises(StoreError, match=r"^secret none: .*ResourceNotFoundException"):
         protected(pii=("ssn=hash",), pii_key="secretsmanager:none")
+    with pytest.raises(StoreError, match=r"^secret arn:none: "):
+        protected(pii=("ssn=hash",), pii_key="secretsmanager:arn:none")

@@ -19,6 +19,7 @@ from al3spark.al3.cells import BLANK, examine
 from al3spark.al3.decoding import DECODERS, DEFAULT_PIVOT
 from al3spark.al3.dictionary import DROP, KEEP, KINDS, Dictionary, Element
 from al3spark.al3.faults import FaultLog
+from al3spark.al3.oddities import find_odd_records
 from al3spark.al3.privacy import protect_columns
 from al3spark.al3.records import Ints, Window
 from al3spark.al3.tables import CONTEXT_FIELDS, element_type
@@ -182,11 +183,12 @@ class ContextReader:
         at = np.flatnonzero((groups == _BPI) & (which >= 0) & ~found[which])
         at = at[starts[at] - began[which[at]] <= LOOKAHEAD]
         met, first = np.unique(which[at], return_index=True)
-        policies[met] = _cut(window, positions[at[first]], contents[at[first]], _POLICY)
+        policies[met] = self._cut(window, positions[at[first]], contents[at[first]], _POLICY)
         found[met] = True
         if self._awaited is not None and found[0]:
             self._awaited[:] = policies[0]
-        self.contexts.add(_cut(window, positions[begins], contents[begins], _TRANSACTION), policies[1:])
+        transactions_here = self._cut(window, positions[begins], contents[begins], _TRANSACTION)
+        self.contexts.add(transactions_here, policies[1:])
         late = np.unique(which[(which >= 0) & ~found[which] & (starts - began[which] > LOOKAHEAD)])
         found[late] = True  # as good as
         self._report(places[late])
@@ -197,6 +199,15 @@ class ContextReader:
         elif last > 0:
             self._awaited = policies[last]
         return numbers
+
+    def _cut(self, window: Window, positions: Ints, contents: Ints, elements: tuple[Element, ...]) -> Bytes:
+        """Cut elements out of n records; blank of odd ones if these are hidden."""
+        cells = _cut(window, positions, contents, elements)
+        dictionary = self.contexts.dictionary
+        if dictionary.hides_odd and len(cells):
+            layout = dictionary.layout(elements[0].group)
+            cells[find_odd_records(window, positions, contents, layout, self.contexts.pivot)] = BLANK
+        return cells
 
     def _report(self, places: Ints) -> None:
         text = f"no 5BPI within {LOOKAHEAD >> 20} MiB of the 2TRG: policy and line of business are unknown"

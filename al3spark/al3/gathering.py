@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from al3spark.al3.cells import Cells, Matrix, decode_text, examine
 from al3spark.al3.contexts import Contexts
-from al3spark.al3.decoding import DEFAULT_PIVOT, DecodedGroup, decode_group
-from al3spark.al3.dictionary import CONTEXT_COLUMNS, KINDS, Dictionary, Element, Layout
+from al3spark.al3.decoding import DEFAULT_PIVOT, decode_group
+from al3spark.al3.dictionary import CONTEXT_COLUMNS, Dictionary, Element, Layout
 from al3spark.al3.faults import FaultLog
-from al3spark.al3.leading import decode_leading
+from al3spark.al3.leading import KEY_COLUMNS, decode_leading
 from al3spark.al3.memory import keep_freed_memory
 from al3spark.al3.misfits import Misfits
-from al3spark.al3.records import HEADER, Keys, Window, blank_tails, cut_headers, join_keys
-from al3spark.al3.stretches import Stretch, by_group, join_stretches
+from al3spark.al3.oddities import find_odd, without_odd
+from al3spark.al3.records import HEADER, Keys, Window, blank_tails, cut_headers, join_keys, whole_sizes
+from al3spark.al3.stretches import Stretch, WaitingStretches, by_group
 from al3spark.al3.tables import UNMAPPED_SCHEMA, UNMAPPED_TABLE, layout_schema
 from al3spark.al3.tails import Tails, cut_tails, join_tails
 
@@ -80,10 +80,7 @@ class Gatherer:
     _unmapped: list[tuple[Keys, Bytes, list[bytes]]] = field(default_factory=list)
     _unmapped_bytes: int = 0
     _pending_bytes: int = 0
-    _stretches: list[Stretch] = field(default_factory=list)
-    _stretch_bytes: int = 0
-    _awaited: int | None = None  # the context that is not known yet
-    _ready: int = 0  # how many of the stretches lie before those that wait for it
+    _waiting: WaitingStretches = field(default_factory=WaitingStretches)
     _scratch: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def __post_init__(self) -> None:
@@ -102,19 +99,13 @@ class Gatherer:
         `awaited`: the last context, if it is not known yet. The windows from the one on in which its
         transaction begins wait for it.
         """
-        self._stretches.append(stretch)
-        self._stretch_bytes += len(stretch.window.data)
-        if awaited is None:
-            self._ready = len(self._stretches)
-        elif awaited != self._awaited:
-            self._ready = len(self._stretches) - 1
-        self._awaited = awaited
-        if self._stretch_bytes >= _STRETCH_BYTES:
+        self._waiting.add(stretch, awaited)
+        if self._waiting.size >= _STRETCH_BYTES:
             yield from self._deal()
 
     def end_file(self) -> None:
         """Wait for no context any more: the file has ended."""
-        self._awaited, self._ready = None, len(self._stretches)
+        self._waiting.await_none()
 
     def add(
         self, group: bytes, window: Window, positions: Ints, contents: Ints, keys: Keys
@@ -167,19 +158,16 @@ class Gatherer:
         for pending in self._pending.values():
             yield from self._ripe(pending, 1)
         yield from self._flush_unmapped()
-        held = self._stretches[0].keys if self._stretches else None
+        held = self._waiting.keys
         self.misfits.forget(int(held.maps[0]) if held else None)
         self.contexts.forget(int(held.contexts[held.contexts >= 0].min()) if held else None)
 
     def _deal(self) -> Iterator[Block]:
         """Hand the records that were taken up to their groups, but for those that wait for a context."""
-        ready, self._stretches = self._stretches[: self._ready], self._stretches[self._ready :]
-        self._ready = 0
-        if not ready:
+        stretch = self._waiting.take_ready()
+        if stretch is None:
             return
-        self._stretch_bytes = sum(len(each.window.data) for each in self._stretches)
-        self.contexts.settle(self._awaited)
-        stretch = join_stretches(ready)
+        self.contexts.settle(self._waiting.awaited)
         groups, order, ends = by_group(stretch.groups)
         for group, begin, end in zip(groups, [0, *ends], ends, strict=False):
             at = order[begin:end]
@@ -219,14 +207,13 @@ class Gatherer:
         decoded = decode_group(pending.layout, matrix, self.pivot, self.dictionary.hash_key)
         for element, invalid in decoded.invalid:
             self.misfits.report_values(element, np.flatnonzero(invalid), rows, keys)
-        values = (*decoded.arrays, tails.column())
-        if not self.dictionary.keeps_untyped:
-            values = (*_without_odd(decoded), pa.nulls(len(rows), pa.binary()))
-        columns = [
-            *self._leading(keys, matrix, pending.layout.header_length),
-            *self.contexts.columns(keys.contexts, pending.context),
-            *values,
-        ]
+        values, extra = decoded.arrays, self._untyped(tails.column())
+        leading = self._leading(keys, matrix, pending.layout.header_length)
+        if self.dictionary.hides_odd:
+            misfits = [invalid for _, invalid in decoded.invalid]
+            odd = find_odd(rows, pending.layout.header_length, misfits)
+            leading, values = _without_odd_headers(leading, odd), without_odd(values, odd)
+        columns = [*leading, *self.contexts.columns(keys.contexts, pending.context), *values, extra]
         batch = pa.RecordBatch.from_arrays(columns, schema=pending.schema)
         return Block(pending.layout.table, batch, _count_files(keys))
 
@@ -237,18 +224,20 @@ class Gatherer:
         header = np.concatenate([header for _, header, _ in self._unmapped])
         raws = [raw for _, _, raws in self._unmapped for raw in raws]
         self._unmapped, self._unmapped_bytes = [], 0
-        code = decode_text(Cells(header[:, :4], is_ascii=True))
+        leading = self._leading(keys, examine(header), HEADER)
+        if self.dictionary.hides_odd:
+            leading = _without_odd_headers(leading, find_odd(header, HEADER))
         columns = [
-            *self._leading(keys, examine(header), HEADER),
+            *leading,
             *self.contexts.columns(keys.contexts, tuple(CONTEXT_COLUMNS)),
-            code,
-            pa.array(raws, pa.binary())
-            if self.dictionary.keeps_untyped
-            else pa.nulls(len(raws), pa.binary()),
+            decode_text(Cells(header[:, :4], is_ascii=True)),
+            self._untyped(pa.array(raws, pa.binary())),
         ]
-        yield Block(
-            UNMAPPED_TABLE, pa.RecordBatch.from_arrays(columns, schema=UNMAPPED_SCHEMA), _count_files(keys)
-        )
+        batch = pa.RecordBatch.from_arrays(columns, schema=UNMAPPED_SCHEMA)
+        yield Block(UNMAPPED_TABLE, batch, _count_files(keys))
+
+    def _untyped(self, contents: pa.Array) -> pa.Array:
+        return contents if self.dictionary.keeps_untyped else pa.nulls(len(contents), contents.type)
 
     def _leading(self, keys: Keys, matrix: Matrix, header_length: int) -> tuple[pa.Array, ...]:
         leading = decode_leading(keys, matrix, header_length, pa.array(self.file_ids, pa.string()))
@@ -269,29 +258,22 @@ def _prepare(layout: Layout) -> _Pending:
         8 if pa.types.is_string(kind) else max(kind.bit_width // 8, 1) for kind in schema.types[:-1]
     )
     row_bytes += layout.length
-    whole = np.minimum(np.arange(1000), layout.length)
     torn = np.zeros(1000, bool)
     for element in layout.elements:
-        inside = slice(element.start + 1, element.end)
-        torn[inside] = element.kind != "gap"
-        if KINDS[element.kind] != "string" or element.kind == "time_hhmm":
-            whole[inside] = element.start
+        torn[element.start + 1 : element.end] = element.kind != "gap"
     return _Pending(
         layout,
         schema,
         min(max(BATCH_BYTES // row_bytes, 256), _BATCH_ROWS),
-        whole,
+        whole_sizes(layout),
         torn,
         layout.context_columns,
     )
 
 
-def _without_odd(decoded: DecodedGroup) -> tuple[pa.Array, ...]:
-    """Drop all values of records of which one does not fit: shifted, any element can hold any value."""
-    if not decoded.invalid:
-        return decoded.arrays
-    fits = pa.array(~np.logical_or.reduce([invalid for _, invalid in decoded.invalid]))
-    return tuple(pc.if_else(fits, array, pa.scalar(None, array.type)) for array in decoded.arrays)
+def _without_odd_headers(leading: tuple[pa.Array, ...], odd: Mask) -> tuple[pa.Array, ...]:
+    """Leave of odd records the keys alone."""
+    return (*leading[:KEY_COLUMNS], *without_odd(leading[KEY_COLUMNS:], odd))
 
 
 def _count_files(keys: Keys) -> tuple[tuple[int, int], ...]:

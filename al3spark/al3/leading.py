@@ -17,6 +17,7 @@ from al3spark.al3.records import Keys
 
 Mask = npt.NDArray[np.bool_]
 
+KEY_COLUMNS = 6  # columns that come from where a record is, not from what it holds
 _FLAGS = (7, 9, 26, 27, 28, 29)
 
 

@@ -21,11 +21,11 @@ UNTYPED, FREE_TEXT = "untyped", "free_text"
 DEFAULT_RULES: Mapping[str, str] = {"ssn": MASK, "driver_license": MASK, "bank_account": MASK, "secret": MASK}
 
 _HIDDEN = "***"
+_LAST_FOUR = (r"^.{4,}(\d{4})$", r"****\1")
 # Tag -> which values show something of themselves, and what.
 _SHOWN = {
     "ssn": (r"^\d{5}(\d{4})$", r"***-**-\1"),
-    "driver_license": (r"^.{4,}(\d{4})$", r"****\1"),
-    "bank_account": (r"^.{4,}(\d{4})$", r"****\1"),
+    **dict.fromkeys(("driver_license", "bank_account", "account", "vehicle"), _LAST_FOUR),
     "phone": (r"^\d{6,}(\d{4})$", r"***-***-\1"),
 }
 _YEAR = "**/**/%Y"
@@ -45,7 +45,9 @@ def protect(dictionary: Dictionary, rules: Mapping[str, str], key: bytes = b"") 
         replace(layout, elements=tuple(_protect(element, layout, actions) for element in layout.elements))
         for layout in dictionary.layouts
     )
-    return replace(dictionary, layouts=layouts, keeps_untyped=untyped != DROP, hash_key=key)
+    return replace(
+        dictionary, layouts=layouts, keeps_untyped=untyped != DROP, hides_odd=untyped != KEEP, hash_key=key
+    )
 
 
 def _protect(element: Element, layout: Layout, actions: Mapping[str, str]) -> Element:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from al3spark.al3.cells import BLANK
+from al3spark.al3.dictionary import KINDS, Layout
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -85,3 +86,15 @@ def blank_tails(matrix: Bytes, sizes: Ints) -> None:
     short = sizes[sizes < width]
     for size in np.unique(short).tolist() if len(short) else ():
         matrix[sizes == size, size:] = BLANK
+
+
+def whole_sizes(layout: Layout) -> Ints:
+    """Give by the length of a record how many of its bytes hold whole values: int64[1000].
+
+    Of a text or code that the record ends inside of, what is there counts.
+    """
+    whole = np.minimum(np.arange(1000), layout.length)
+    for element in layout.elements:
+        if KINDS[element.kind] != "string" or element.kind == "time_hhmm":
+            whole[element.start + 1 : element.end] = element.start
+    return whole

@@ -5,7 +5,7 @@ one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import numpy as np
@@ -29,6 +29,42 @@ class Stretch:
     contents: Ints
     groups: Ints
     keys: Keys
+
+
+@dataclass(slots=True)
+class WaitingStretches:
+    """Stretches that wait until there are enough, or for a context. `size`: bytes of their windows."""
+
+    size: int = 0
+    awaited: int | None = None  # the last context, if it is not known yet
+    _stretches: list[Stretch] = field(default_factory=list)
+    _ready: int = 0  # how many of them lie before those that wait for it
+
+    @property
+    def keys(self) -> Keys | None:
+        """Keys of the first one."""
+        return self._stretches[0].keys if self._stretches else None
+
+    def add(self, stretch: Stretch, awaited: int | None) -> None:
+        """Take up a stretch. From the one on in which the transaction of `awaited` begins they wait."""
+        self._stretches.append(stretch)
+        self.size += len(stretch.window.data)
+        if awaited is None:
+            self._ready = len(self._stretches)
+        elif awaited != self.awaited:
+            self._ready = len(self._stretches) - 1
+        self.awaited = awaited
+
+    def await_none(self) -> None:
+        """Wait for no context any more."""
+        self.awaited, self._ready = None, len(self._stretches)
+
+    def take_ready(self) -> Stretch | None:
+        """Give out those that wait for no context, as one."""
+        ready, self._stretches = self._stretches[: self._ready], self._stretches[self._ready :]
+        self.size = sum(len(each.window.data) for each in self._stretches)
+        self._ready = 0
+        return join_stretches(ready) if ready else None
 
 
 def join_stretches(parts: Sequence[Stretch]) -> Stretch:

@@ -5,6 +5,7 @@ import pytest
 
 from al3spark.al3.building import Record, build_file
 from al3spark.al3.parsing import SplitParser
+from al3spark.al3.privacy import protect
 from al3spark.al3.squeeze import Form
 from tests.al3.samples import DICTIONARY, Parsed, as_sets, parse, windows
 
@@ -139,6 +140,36 @@ def test_kind_of_a_transaction_follows_its_function_and_purpose(
 ) -> None:
     found = parsed(transaction(transaction_function=function, cycle_business_purpose=purpose), remark())
     assert found.rows("remarks", "transaction_kind") == [(kind,)]
+
+
+def with_bytes(record: Record, start: int, cells: bytes) -> bytes:
+    built = build_file([record], DICTIONARY)
+    return built[:start] + cells + built[start + len(cells) :]
+
+
+SHIFTED_POLICY = with_bytes(policy("ANNA SMITH", "SMITH"), 80, b"NO DAY")
+SHIFTED_TRANSACTION = with_bytes(transaction(), 160, b"NO DAY")
+POLICY_WITHOUT_HEADER = with_bytes(policy("ANNA SMITH"), 10, b"SM")
+
+
+@pytest.mark.parametrize(
+    ("start", "number", "function"),
+    [
+        (build_file([transaction()], DICTIONARY) + SHIFTED_POLICY, "ANNA SMITH", "FMG"),
+        (build_file([transaction()], DICTIONARY) + POLICY_WITHOUT_HEADER, "ANNA SMITH", "FMG"),
+        (SHIFTED_TRANSACTION + build_file([policy("P1")], DICTIONARY), "P1", "FMG"),
+    ],
+)
+def test_what_may_be_shifted_says_nothing_of_others_where_odd_records_are_hidden(
+    start: bytes, number: str, function: str
+) -> None:
+    data = start + build_file([remark()], DICTIONARY)
+    ((kept_number, _, kept_function, *_),) = contexts(parse(data), "remarks")
+    assert (kept_number, kept_function) == (number, function)
+    hidden = protect(DICTIONARY, {"untyped": "drop"})
+    ((told_number, _, told_function, *_),) = contexts(parse(data, dictionary=hidden), "remarks")
+    odd = (number, None) if start.startswith(SHIFTED_TRANSACTION) else (None, function)
+    assert (told_number, told_function) == odd
 
 
 @pytest.mark.parametrize("size", [40, 161, 700, 5000])

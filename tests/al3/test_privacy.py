@@ -9,7 +9,7 @@ import pytest
 
 from al3spark.al3.building import Record, build_file
 from al3spark.al3.dictionary import Dictionary
-from al3spark.al3.privacy import DEFAULT_RULES, list_tags, protect
+from al3spark.al3.privacy import DEFAULT_RULES, find_tag, list_tags, protect
 from al3spark.al3.tables import table_schemas
 from tests.al3.samples import DICTIONARY, Parsed, parse
 
@@ -43,8 +43,19 @@ def value(rules: Mapping[str, str], column: str, record: Record | None = None) -
 
 def test_tags_are_those_of_the_dictionary() -> None:
     assert list_tags(DICTIONARY) == (
-        *("address", "bank_account", "birth_date", "driver_license", "name", "phone", "secret", "ssn"),
+        *("account", "address", "bank_account", "birth_date", "driver_license", "name", "phone", "secret"),
+        *("ssn", "vehicle"),
     )
+
+
+def test_every_name_and_phone_has_a_tag() -> None:
+    untagged = [
+        f"{element.group}.{element.name}"
+        for layout in DICTIONARY.layouts
+        for element in layout.elements
+        if element.kind in ("name", "phone") and not find_tag(element, layout)
+    ]
+    assert untagged == []
 
 
 @pytest.mark.parametrize(
@@ -150,6 +161,15 @@ def test_gap_between_elements_can_hold_anything() -> None:
     record = Record("5BPI", {gap: "A"}, "F1", 1)
     assert parsed({}, record).rows("policies", gap) == [("A",)]
     assert parsed({"untyped": "drop"}, record).rows("policies", gap) == [(None,)]
+
+
+def test_header_that_is_none_is_not_told_where_what_is_untyped_is_dropped() -> None:
+    columns = ("processing_level", "iteration", "parent_group", "parent_level", "header_flags")
+    header = b"   SMITH ANNA 987651234"
+    for code, table in ((b"5DRV", "drivers"), (b"5ZZZ", "unmapped_groups")):
+        record = code + b"195" + header + b" " * (195 - 7 - len(header))
+        assert parsed({}, record).rows(table, *columns) != [(None,) * 5]
+        assert parsed({"untyped": "drop"}, record).rows(table, *columns) == [(None,) * 5]
 
 
 def test_record_with_a_value_that_does_not_fit_tells_nothing_where_what_is_untyped_is_dropped() -> None:

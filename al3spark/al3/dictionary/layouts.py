@@ -192,7 +192,8 @@ class Dictionary:
     """All groups with described elements, sorted by designator; the titles of all known groups; a digest.
 
     `kinds`: of transactions, the first that fits counts. `keeps_untyped`: what no element describes is kept,
-    too. `hash_key`: for values that are hashed.
+    too. `hides_odd`: of a record that may be shifted, only its keys are told. `hash_key`: for values that are
+    hashed.
     """
 
     layouts: tuple[Layout, ...]
@@ -200,6 +201,7 @@ class Dictionary:
     version: str
     kinds: tuple[TransactionKind, ...] = ()
     keeps_untyped: bool = True
+    hides_odd: bool = False
     hash_key: bytes = field(default=b"", repr=False)
 
     def layout(self, group: str) -> Layout | None:
