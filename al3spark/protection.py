@@ -36,7 +36,7 @@ def _find_key(where: str | None) -> bytes:
     if where is None:
         raise RequestError("pii: hash needs a key; pii_key says where it is: env:NAME or secretsmanager:ID")
     kind, _, name = where.partition(":")
-    key = os.environ.get(name, "").encode() if kind == "env" else read_secret(name)
+    key = os.fsencode(os.environ.get(name, "")) if kind == "env" else read_secret(name)
     if len(key) < LEAST_KEY:
         found = "is not set" if kind == "env" and not key else f"holds {len(key)} bytes"
         raise RequestError(f"pii_key {where}: {found}; a key has at least {LEAST_KEY} bytes")

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
 BY = ("line_of_business", "transaction_kind")
 ROWS = [("P1", "AUTOP", "renewal"), ("P2", "HOME", "change"), ("P3", "1/2", "other"), ("P4", None, "renewal")]
+ROWS += [("P5", "ÉTÉ", "other")]
 
 
 def policies(*rows: tuple[str, str | None, str]) -> bytes:
@@ -55,8 +56,8 @@ def test_three_engines_read_the_folders_as_columns(tables: Path, spark: SparkSes
 
 
 def test_folders_are_below_the_day_and_tables_of_no_group_have_none(tables: Path) -> None:
-    folders = {name.rpartition("/")[0].split("/", 2)[0]: name for name in published_files(tables)}
-    assert set(folders) == {"files", "policies", "remarks", "transactions"}
+    dealt = {(name.split("/")[0], "=" in name.split("/", 2)[2]) for name in published_files(tables)}
+    assert dealt == {("files", False), ("policies", True), ("remarks", True), ("transactions", True)}
     found = sorted(
         str(path.parent.relative_to(tables / "policies")).split("/", 1)[1]
         for path in (tables / "policies").rglob("*.parquet")
@@ -66,11 +67,12 @@ def test_folders_are_below_the_day_and_tables_of_no_group_have_none(tables: Path
         "line_of_business=AUTOP/transaction_kind=renewal",
         "line_of_business=HOME/transaction_kind=change",
         "line_of_business=__HIVE_DEFAULT_PARTITION__/transaction_kind=renewal",
+        "line_of_business=ÉTÉ/transaction_kind=other",
     ]
 
 
 def test_merging_and_replacing_stay_in_their_folder(tables: Path, source: Path, spark: SparkSession) -> None:
-    put(source, {"c.al3": policies(("P5", "AUTOP", "renewal"))})
+    put(source, {"c.al3": policies(("P6", "AUTOP", "renewal"))})
     ingest(source, tables, partition_by=BY)
     merged = compact_destination(open_place(str(tables)), "policies")["merged"]
     assert [(each["partition"].split("/", 1)[1], each["files"]) for each in merged] == [
@@ -79,7 +81,8 @@ def test_merging_and_replacing_stay_in_their_folder(tables: Path, source: Path, 
     put(source, {"a.al3": policies(("P1", "HOME", "change"))})
     ingest(source, tables, partition_by=BY, on_changed="replace")
     rows = spark.read.parquet(f"{tables}/policies").select("policy_number", "line_of_business").collect()
-    assert sorted(map(tuple, rows)) == [("P1", "HOME"), ("P3", "1/2"), ("P4", None), ("P5", "AUTOP")]
+    expected = [("P1", "HOME"), ("P3", "1/2"), ("P4", None), ("P5", "ÉTÉ"), ("P6", "AUTOP")]
+    assert sorted(map(tuple, rows)) == expected
 
 
 def test_too_many_folders_stop_the_batch_before_anything_is_published(
@@ -87,11 +90,11 @@ def test_too_many_folders_stop_the_batch_before_anything_is_published(
 ) -> None:
     put(source, {"a.al3": policies(*ROWS)})
     with pytest.raises(BatchError) as caught:
-        ingest(source, destination, partition_by=BY, max_partitions=3)
+        ingest(source, destination, partition_by=BY, max_partitions=4)
     assert str(caught.value) == (
-        "policies would get 4 folders by line_of_business, transaction_kind, max_partitions is 3: nothing of "
+        "policies would get 5 folders by line_of_business, transaction_kind, max_partitions is 4: nothing of "
         "the chunk is published; partition by less, or allow more"
     )
     assert (published_files(destination), staged_files(destination)) == ([], [])
-    ingest(source, destination, partition_by=BY, max_partitions=4)
-    assert len(list((destination / "policies").rglob("*.parquet"))) == 4
+    ingest(source, destination, partition_by=BY, max_partitions=5)
+    assert len(list((destination / "policies").rglob("*.parquet"))) == 5

@@ -5,6 +5,7 @@ name of the folder as Hive has it (`line_of_business=AUTOP/transaction_effective
 every row is in one of them, in the order in which it came. Raises nothing.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
@@ -16,7 +17,8 @@ from al3spark.al3.dictionary import BY_MONTH, BY_YEAR
 
 _DATE = "transaction_effective_date"
 NULL = "__HIVE_DEFAULT_PARTITION__"
-_PLAIN = "-_.~ "  # what stays as it is, beside letters and digits
+# Beside letters and digits; what is not ASCII stays as it is: Spark takes each %XX for a letter.
+_ESCAPED = re.compile(r"[^-_.~ A-Za-z0-9\x80-\U0010ffff]")
 
 
 def without_partitions(schema: pa.Schema, columns: tuple[str, ...]) -> pa.Schema:
@@ -58,6 +60,9 @@ def _folder(columns: tuple[str, ...], values: list[pa.DictionaryArray], row: int
         column: each[row].as_py() for column, each in zip(columns, values, strict=True)
     }
     return "/".join(
-        f"{column}={NULL if value is None else quote(str(value), safe=_PLAIN)}"
-        for column, value in named.items()
+        f"{column}={NULL if value is None else _escape(str(value))}" for column, value in named.items()
     )
+
+
+def _escape(value: str) -> str:
+    return _ESCAPED.sub(lambda found: quote(found[0], safe=""), value)

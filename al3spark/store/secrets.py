@@ -13,7 +13,8 @@ def read_secret(name: str) -> bytes:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    region = name.split(":")[3] if name.startswith("arn:") else None
+    parts = name.split(":")
+    region = parts[3] if parts[0] == "arn" and len(parts) > 6 else None  # arn:aws:secretsmanager:REGION:...
     try:
         answer = boto3.client("secretsmanager", region_name=region).get_secret_value(SecretId=name)
     except (BotoCoreError, ClientError) as error:
