@@ -7,11 +7,13 @@ reads again has all options of the job. No I/O.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from al3spark.al3.archives import is_archive
 from al3spark.report.again import Asked
 from al3spark.report.facts import Facts
 from al3spark.report.quantities import tell_count, tell_moment
@@ -48,12 +50,13 @@ def find_advice(facts: Facts) -> tuple[Advice, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is known of a sign, for the braces."""
+    """What is known of a sign, for the braces. `is_least`: there may be more than are counted."""
 
     count: int = 0
     wheres: tuple[str, ...] = ()
     file: str = ""
     reason: str = ""
+    is_least: bool = False
 
 
 def find_signs(facts: Facts) -> dict[str, Values]:
@@ -81,13 +84,15 @@ def find_signs(facts: Facts) -> dict[str, Values]:
 
 
 def _find_codes(facts: Facts) -> dict[str, Values]:
-    """Faults by code. Those of a chunk that was not published are in no table, but its files are named."""
+    """Faults by code. Those of a chunk that was not published are in no table, but first files are named."""
     named = Counter(file.reason.partition(":")[0] for file in facts.failed)
-    found = {code: Values(count) for code, count in named.items()}
+    is_cut = facts.count("failed") > named.total()
+    found = {code: Values(count, is_least=is_cut) for code, count in named.items()}
     for each in facts.codes:
         wheres = tuple(f"{where} ({count:,})" for where, count in each.wheres)
         count = max(each.count, named[each.code])
-        found[each.code] = Values(count, wheres, _worst_file(facts, each.code))
+        is_least = is_cut and facts.stopped_chunk is not None and each.code in named
+        found[each.code] = Values(count, wheres, _worst_file(facts, each.code), is_least=is_least)
     return found
 
 
@@ -95,8 +100,14 @@ def _worst_file(facts: Facts, code: str) -> str:
     """Where the file with most faults of a code is, if `inspect` can open it: on a disk."""
     counts = [(dict(file.codes).get(code, 0), file) for file in facts.faulty]
     count, file = max(counts, key=lambda each: each[0], default=(0, None))
-    path = (file.archived_to or file.path).partition("!")[0] if file and count else ""
+    path = _outermost(file.archived_to or file.path) if file and count else ""
     return path if path.isprintable() and not path.startswith(_BUCKETS) else ""
+
+
+def _outermost(path: str) -> str:
+    """The file on the disk: of what is in an archive, the archive."""
+    outer = (path[: mark.start()] for mark in re.finditer("!", path))
+    return next(filter(is_archive, outer), path)
 
 
 def _merge(values: list[Values]) -> Values:
@@ -105,6 +116,7 @@ def _merge(values: list[Values]) -> Values:
         tuple(where for each in values for where in each.wheres),
         next((each.file for each in values if each.file), ""),
         next((each.reason for each in values if each.reason), ""),
+        any(each.is_least for each in values),
     )
 
 
@@ -112,7 +124,7 @@ def _fill(rule: Rule, signs: tuple[str, ...], values: Values, facts: Facts) -> A
     where = values.wheres[:MOST_WHERES]
     more = len(values.wheres) - len(where)
     told = {
-        "count": tell_count(values.count, rule.thing),
+        "count": ("at least " if values.is_least else "") + tell_count(values.count, rule.thing),
         "where": (", ".join(where) + (f" and {more} more" if more else "")) or "some groups",
         "reason": values.reason,
         "heartbeat": tell_moment(facts.heartbeat),
@@ -129,6 +141,7 @@ def _fill(rule: Rule, signs: tuple[str, ...], values: Values, facts: Facts) -> A
         "group": values.wheres[0].partition(" ")[0].partition(".")[0] if values.wheres else "",
     }
     text = rule.text.format_map(told)
+    text = text[:1].upper() + text[1:]
     if facts.asked.untold and any(OPTIONS in command for command in rule.commands):
         text = f"{text} {facts.asked.untold}"
     commands = (_command(command, words, facts.asked) for command in rule.commands)

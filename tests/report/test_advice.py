@@ -221,6 +221,31 @@ def test_a_file_in_the_archive_is_looked_at_there(place: Place) -> None:
     assert advise(inside)["VALUE_INVALID"].commands[0] == "al3spark inspect /in/x.zip"
 
 
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("/in/sale!2024.al3", "/in/sale!2024.al3"),
+        ("/in/sale!2024.zip!a.zip!b.al3", "/in/sale!2024.zip"),
+        ("/in/x.al3.gz", "/in/x.al3.gz"),
+    ],
+)
+def test_a_file_in_an_archive_is_looked_at_in_it_and_no_other_name_is_cut(
+    place: Place, path: str, file: str
+) -> None:
+    leave_job(place, FAULTY, faults=[fault("/in/faulty", "VALUE_INVALID")])
+    facts = gather_facts(place, JOB)
+    (faulty,) = facts.faulty
+    other = replace(facts, faulty=(replace(faulty, path=path),))
+    assert advise(other)["VALUE_INVALID"].commands[0] == f"al3spark inspect {shlex.quote(file)}"
+
+
+def test_more_files_than_are_named_are_told_as_at_least_so_many(place: Place) -> None:
+    stop = Stop(0, "too many", tuple((f"/in/{at}", "FILE_EMPTY: no bytes") for at in range(150)))
+    leave_job(place, stop=stop)
+    told = advise(gather_facts(place, JOB))
+    assert told["FILE_EMPTY"].text.startswith("At least 100 files had no bytes")
+
+
 def test_failed_files_are_counted_where_no_table_has_their_faults(place: Place) -> None:
     leave_job(place, FINE, BAD)
     assert advise(gather_facts(place, JOB))["FILE_NOT_AL3"].text.startswith("1 file held no AL3 record.")
