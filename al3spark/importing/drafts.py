@@ -12,7 +12,7 @@ from al3spark.al3.dictionary import header_length
 from al3spark.al3.dictionary.checking import Problem
 from al3spark.importing.kinds import ALIASES, Meant, apply_rule, find_rule
 from al3spark.importing.maps import RULES, ImportMap, normalize
-from al3spark.importing.naming import snake_case
+from al3spark.importing.naming import numbered_id, snake_case
 from al3spark.importing.places import Places, read_number
 from al3spark.importing.rows import Entry, Rows
 
@@ -162,7 +162,7 @@ def _read_decimals(entry: Entry) -> int | None:
 
 def _element_id(entry: Entry) -> str:
     said = entry.get("element_id").replace(" ", "").upper()
-    return f"{entry.group}{int(said):02}" if said.isascii() and said.isdigit() else said
+    return numbered_id(entry.group, said) or said
 
 
 def _label(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from al3spark.al3.dictionary import Element, Layout
 from al3spark.al3.privacy import find_tag
 from al3spark.importing.drafts import Draft, Notes
-from al3spark.importing.naming import Unnamed, assign_names, is_free, snake_case
+from al3spark.importing.naming import Unnamed, assign_names, is_free, numbered_id, snake_case
 
 _NUMBERS = ("integer", "decimal", "amount")
 
@@ -120,9 +120,7 @@ def _link(settled: Settled, find: Callable[[str], str], notes: Notes) -> Settled
 
 def _as_id(said: str, group: str, names: Mapping[str, str]) -> str:
     plain = said.strip()
-    if plain.isascii() and plain.isdigit():
-        return f"{group}{int(plain):02}"
-    return names.get(snake_case(plain), "") or plain.upper()
+    return numbered_id(group, plain) or names.get(snake_case(plain), "") or plain.upper()
 
 
 def _at_same_place(draft: Draft, known: Sequence[Element]) -> Element | None:

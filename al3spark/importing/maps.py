@@ -139,7 +139,7 @@ def _parse(text: str, name: str) -> dict[str, Any]:
         return parse_document(text, name, tuple(TABLES))
     try:
         document: dict[str, Any] = json.loads(json.dumps(tomllib.loads(text), default=str))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestError(f"{name}: {error}") from error
     return document
 

@@ -44,6 +44,11 @@ def snake_case(text: str) -> str:
     return f"element_{name}" if name[:1].isdigit() else name
 
 
+def numbered_id(group: str, said: str) -> str:
+    """Give the element id that a number alone stands for: with the group in front; "" for other texts."""
+    return f"{group}{said.lstrip('0').zfill(2)}" if said.isascii() and said.isdigit() else ""
+
+
 def assign_names(elements: Sequence[Unnamed], group: str = "") -> list[str]:
     """Give each element of a group a name, in the same order.
 

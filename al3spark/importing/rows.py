@@ -114,6 +114,8 @@ def decode(data: bytes, name: str, encoding: str | None) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         hint = "" if encoding else '; the map can name its encoding, like "cp1252"'
         raise DictionaryError(str(Problem(name, line, f"is not {codec.upper()}{hint}"))) from error
+    except UnicodeError as error:  # of codecs that are none of a character set, as punycode
+        raise DictionaryError(f"{name}: cannot be read as {codec}; cp1252 and utf-8 are usual") from error
     if "\0" in text:
         raise DictionaryError(f"{name}: {_LIKE_UTF_16}")
     return text

@@ -215,6 +215,15 @@ def test_file_without_elements_is_refused() -> None:
     assert complaint("5QQQ,,,,,,,,") == ["x.csv: describes no element"]
 
 
+def test_numbers_of_any_length_are_ids() -> None:
+    number = "7" * 5000
+    converted = convert_rows(f"5QQQ,one,30,4,AN,{number}", f"5QQQ,two,34,4,AN,,{number}")
+    assert [(each.element_id, each.superseded_by) for each in converted.elements] == [
+        (f"5QQQ{number}", ""),
+        ("", f"5QQQ{number}"),
+    ]
+
+
 def test_element_that_is_there_twice_is_refused() -> None:
     assert complaint("5QQQ,one,30,4,AN,1,,,", "5QQQ,two,34,4,AN,01,,,") == [
         "x.csv line 3: 5QQQ.two has element id 5QQQ01, as 5QQQ.one has (line 2)"

@@ -122,6 +122,7 @@ def test_constant_stands_for_a_column() -> None:
     [
         ("{", "map.json", "map.json line 1, column 2: "),
         ("[]", "map.json", "map.json: not a JSON object; valid: columns, types"),
+        ("a = " + "[" * 5000, "map.toml", "map.toml: "),
         ("a = ", "map.toml", "map.toml: Invalid value (at end of document)"),
         ("counts_from = 2020-01-02", "map.toml", 'map.toml: counts_from is "2020-01-02"; valid: '),
     ],

@@ -50,6 +50,12 @@ def test_encoding_of_the_map_counts() -> None:
     )
 
 
+@pytest.mark.parametrize("encoding", ["punycode", "undefined", "idna"])
+def test_codec_that_is_no_character_set_is_told(encoding: str) -> None:
+    told = complaint(b"a-\xff,b\n" * 9, ImportMap(COLUMNS, 1, encoding=encoding))
+    assert told.startswith("export.csv")
+
+
 @pytest.mark.parametrize("text", [HEAD, HEAD + "5ABC,Größe,31,AN\n"])
 def test_utf_16_without_a_mark_is_told_and_read_when_the_map_names_it(text: str) -> None:
     data = text.encode("utf-16-le")
