@@ -3,7 +3,7 @@
 In: a destination and a job. Out: `Facts`. Sources: the job's status and manifest, and its rows in `files` and
 `errors`. A job that runs, or broke off, has no manifest: then the tables tell what it published. Documents of
 earlier versions lack what they did not know. Promises: memory does not grow with the job. Raises:
-RequestError for a job that is not there, StoreError. Needs no Spark.
+RequestError for a job that is not there, StoreError, also where a document is damaged. Needs no Spark.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from al3spark.al3.faults import KINDS
+from al3spark.errors import StoreError
 from al3spark.operations import RUNNING, find_manifest, find_status
 from al3spark.report.again import Asked, find_asked
 from al3spark.report.rows import (
@@ -27,6 +28,7 @@ from al3spark.report.rows import (
     digest_files,
 )
 from al3spark.report.source import find_source
+from al3spark.store.documents import job_folder
 from al3spark.store.places import Place
 
 MOST_NAMED = 8  # places of a code by group and element
@@ -149,6 +151,21 @@ def gather_facts(place: Place, job_id: str | None, now: datetime | None = None) 
     manifest = find_manifest(place, job_id) or {}
     files = digest_files(place, job_id)
     errors = digest_errors(place, job_id, [file.path for file in files.faulty])
+    try:
+        return _compose(place, status, manifest, files, errors, now or datetime.now(UTC))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        where = place.uri(job_folder(job_id))
+        raise StoreError(f"{where}: manifest.json or status.json is damaged: {error!r}") from error
+
+
+def _compose(
+    place: Place,
+    status: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    files: FilesDigest,
+    errors: ErrorsDigest,
+    now: datetime,
+) -> Facts:
     request, summary = manifest.get("request") or {}, manifest.get("summary") or {}
     stopped, progress = manifest.get("stopped") or {}, status["progress"]
     failed = [FailedFile(each["file"], each["reason"]) for each in manifest.get("failed_files") or ()]
@@ -159,11 +176,11 @@ def gather_facts(place: Place, job_id: str | None, now: datetime | None = None) 
     paths += [file.path for file in slowest or ()]
     return Facts(
         destination=place.uri(""),
-        job_id=job_id,
+        job_id=status["job_id"],
         status=STALLED if status["stalled"] else status["status"],
         reason=status.get("reason") or stopped.get("reason") or "",
         stopped_chunk=stopped.get("chunk"),
-        seen=now or datetime.now(UTC),
+        seen=now,
         created=_moment(status["created_at"]),
         started=_maybe(status["started_at"]),
         ended=_maybe(status["completed_at"]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from al3spark.al3.building import build_file
-from al3spark.errors import RequestError
+from al3spark.errors import RequestError, StoreError
 from al3spark.monitoring import Counts, mark_dead
 from al3spark.report import rows as report_rows
 from al3spark.report.facts import CodeFacts, Facts, SlowFile, TableFacts, gather_facts
@@ -238,3 +238,13 @@ def test_time_of_a_running_job_is_counted_to_now(disk: Place) -> None:
     leave_status(disk, "processing")
     facts = gather_facts(disk, JOB, datetime(2026, 1, 2, 3, 5, 5, tzinfo=UTC))
     assert facts.seconds == 60.0
+
+
+@pytest.mark.parametrize("damage", [{"summary": {"bytes": 1}}, {"tables": {"policies": 5}}, {"request": "x"}])
+def test_a_document_that_is_not_as_it_was_written_is_a_store_error(
+    place: Place, damage: dict[str, object]
+) -> None:
+    manifest = {**leave_job(place, FINE), **damage}
+    place.write_document(f"{job_folder(JOB)}/manifest.json", to_json(manifest))
+    with pytest.raises(StoreError, match=r"manifest\.json or status\.json is damaged: "):
+        gather_facts(place, JOB)
