@@ -97,7 +97,10 @@ def _lacking(group: Mapping[str, Any]) -> int:
 
 
 def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 6) if whole else None
+    """A share to six digits; 0 and 1 are nothing and all."""
+    if part in (0, whole):
+        return part / whole if whole else None
+    return min(max(round(part / whole, 6), 1e-6), 1 - 1e-6)
 
 
 def _describe_unmapped(groups: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -221,4 +224,9 @@ def _indented(rows: Iterator[tuple[str, ...]]) -> list[str]:
 
 
 def _percent(share: float | None) -> str:
-    return "nothing" if share is None else f"{share:.1%}"
+    """A share for people; what is not 0 or all is never told as if it were."""
+    if share is None:
+        return "nothing"
+    if 0 < share < 0.001:
+        return "< 0.1%"
+    return "> 99.9%" if 0.999 < share < 1 else f"{share:.1%}"

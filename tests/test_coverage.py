@@ -131,6 +131,22 @@ def test_nothing_is_described_of_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("lengths", "share", "told"),
+    [
+        ({36: 1}, 0.833333, "described: 83.3%"),
+        ({10**9: 1}, 1e-6, "described: < 0.1%"),
+        ({30: 10**8, 39: 1}, 1 - 1e-6, "described: > 99.9%"),
+        ({30: 1}, 1.0, "described: 100.0%"),
+    ],
+)
+def test_what_is_not_all_or_nothing_is_not_told_so(lengths: dict[int, int], share: float, told: str) -> None:
+    seen = Seen(records=Counter({("6ARU", "", length): count for length, count in lengths.items()}))
+    found = describe_coverage(seen, KNOWN, ())
+    assert found["described"] == pytest.approx(share, abs=1e-9)
+    assert coverage_lines(found)[-1] == told
+
+
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     """A plain file, an archive with a damaged one, and what is no AL3."""
