@@ -94,6 +94,7 @@ def test_destination_without_jobs_is_one_line(
     assert capsys.readouterr().err == f"al3spark: {tmp_path}: no job has run here\n"
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 def test_errors_are_paged_and_chosen_by_code(tmp_path: Path, spark: "SparkSession") -> None:
     bad = {f"{number:02}.txt": b"no AL3 at all" + b"!" * number for number in range(23)}
@@ -107,6 +108,7 @@ def test_errors_are_paged_and_chosen_by_code(tmp_path: Path, spark: "SparkSessio
     assert [each["code"] for each in only["errors"]] == ["FILE_EMPTY"]
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 def test_compaction_keeps_rows_and_leaves_one_file_a_partition(
     tmp_path: Path, spark: "SparkSession", capsys: pytest.CaptureFixture[str]
@@ -206,6 +208,7 @@ def test_views_of_a_destination_are_sql_that_runs(
     ]
 
 
+@pytest.mark.newest
 @pytest.mark.spark
 def test_clean_removes_what_nobody_committed(
     tmp_path: Path, spark: "SparkSession", capsys: pytest.CaptureFixture[str]

@@ -22,7 +22,8 @@ from tests.batches import (
     statuses,
 )
 
-pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]  # all batches here run in the one session
+# All batches here run in the one session.
+pytestmark = [pytest.mark.spark, pytest.mark.newest, pytest.mark.usefixtures("spark")]
 
 
 def policies(destination: Path) -> list[int]:
