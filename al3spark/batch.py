@@ -22,7 +22,7 @@ from al3spark.config import CSV, REPLACE, REPROCESS_FAILED
 from al3spark.errors import Al3Error, CancelledError, StoreError
 from al3spark.exports.exporting import export_batch
 from al3spark.file_rows import ChunkRecord, count_statuses
-from al3spark.finishing import tell_end, update_catalog
+from al3spark.finishing import tell_end, updating_catalog
 from al3spark.judging import count_chunk
 from al3spark.manifest import JobRecord, Stop, compose_manifest, find_troubles
 from al3spark.monitoring import Counts, StatusBoard, mark_dead
@@ -50,8 +50,8 @@ Report = Callable[[Progress], None]
 def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[str, Any]:
     """Run a batch to its end and give the manifest, which is also at the destination then.
 
-    Then the catalog is brought up to date, and whoever `on_finish` names is told, however it ended. If one of
-    these fails, `report` is told.
+    Then the catalog is brought up to date, if nobody took the lock, and whoever `on_finish` names is told,
+    however it ended. If one of these fails, `report` is told.
     """
     started = datetime.now(UTC)
     job_id = new_job_id(started, secrets.token_hex(3))
@@ -59,8 +59,6 @@ def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[s
     try:
         manifest = _run_locked(prepared, spark, report, job_id, started)
         status = manifest["status"]
-        for trouble in update_catalog(prepared):
-            report(Progress(trouble))
         return manifest
     except CancelledError:
         status = "cancelled"
@@ -73,7 +71,8 @@ def run_batch(prepared: Prepared, spark: SparkSession, report: Report) -> dict[s
 def _run_locked(
     prepared: Prepared, spark: SparkSession, report: Report, job_id: str, started: datetime
 ) -> dict[str, Any]:
-    with acquire(prepared.destination, job_id) as lock:
+    lock = acquire(prepared.destination, job_id)
+    with updating_catalog(prepared, lock, lambda trouble: report(Progress(trouble))), lock:
         mark_dead(prepared.destination, job_id)
         note_schemas(prepared.destination, prepared.tables)
         board = StatusBoard(prepared.destination, job_id, lambda: cancel_jobs(spark), lambda: lock.lost)

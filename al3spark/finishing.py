@@ -5,7 +5,8 @@ fails a batch.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from al3spark.catalogs.catalog import register_tables
 from al3spark.config import OnFinish
@@ -13,10 +14,22 @@ from al3spark.errors import Al3Error, StoreError
 from al3spark.preparing import Prepared
 from al3spark.reporting import run_hook
 from al3spark.store.documents import job_folder
+from al3spark.store.lock import Lock
 from al3spark.store.topics import publish_message
 
 
-def update_catalog(prepared: Prepared) -> Iterator[str]:
+@contextmanager
+def updating_catalog(prepared: Prepared, lock: Lock, tell: Callable[[str], None]) -> Iterator[None]:
+    """Update the catalog after a block, even one that breaks off, unless the lock was lost."""
+    try:
+        yield
+    finally:
+        if not lock.lost:  # chunks may be published; whoever has the lock does the same
+            for trouble in _update_catalog(prepared):
+                tell(trouble)
+
+
+def _update_catalog(prepared: Prepared) -> Iterator[str]:
     """Register tables and new partitions with the Glue database of the request, if it names one."""
     request = prepared.request
     if request.options.glue_database:

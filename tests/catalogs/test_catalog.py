@@ -19,6 +19,7 @@ from al3spark.errors import BatchError, RequestError, StoreError
 from al3spark.preparing import prepare
 from al3spark.store.calls import Access
 from al3spark.store.glue import GlueDatabase, open_database
+from al3spark.store.lock import Lock, acquire
 from al3spark.store.places import Place, open_place
 from al3spark.store.typenames import type_name
 from tests.batches import al3, put, run
@@ -357,6 +358,30 @@ def test_a_batch_registers_what_it_wrote_and_ends_well_without_a_catalog(
     tables = {table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]}
     assert tables == {*first["tables"]}
     assert len(partitions_of(glue, database, "policies")) == 1
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_batch_that_breaks_off_registers_what_it_published_while_it_had_the_lock(
+    bucket: Bucket, glue: Any, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    def fail(place: Place, root: str, lock: Lock, check: Callable[[], None]) -> None:
+        if is_lost:
+            acquire(place, "another", stale_after_s=0, heartbeat_s=0.05)
+            lock.check()
+        raise BatchError("no room for CSV files")
+
+    monkeypatch.setattr("al3spark.batch.export_batch", fail)
+    put(tmp_path / "in", {"a.al3": al3(1)})
+    destination = Destination(
+        f"s3://{bucket.name}/tables/", s3=S3Access(endpoint_url=bucket.url), format="csv"
+    )
+    options = Options(glue_database=database, min_age_s=0)
+    prepared = prepare(BatchRequest(Source(str(tmp_path / "in")), destination, options))
+    with pytest.raises(BatchError, match="was taken over by" if is_lost else "no room for CSV files"):
+        run(prepared)
+    assert bool(glue.get_tables(DatabaseName=database)["TableList"]) is not is_lost
 
 
 def test_the_policy_allows_what_is_called_and_no_more(
