@@ -5,12 +5,14 @@ are those in the Parquet files (schemas.py), partitions are the folders that hav
 Promises: whatever is there already stays, so that it can be run again and by several: columns and partitions
 are added, comments where there are none. A table that is another's, or has a column of another type, is a
 RequestError of one line before anything is changed. A table gets new columns after its partitions have them,
-so that a run that broke off is made good by the next.
+so that a run that broke off is made good by the next. What others add is read again right before a table
+is written; Glue itself has no lock, so of two that write in the same moment one may need a next run.
 Raises: RequestError, StoreError, BatchError.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +20,14 @@ import pyarrow as pa
 
 from al3spark.al3.comments import comment_of
 from al3spark.catalogs.schemas import folder_field, read_footers
-from al3spark.errors import RequestError
+from al3spark.errors import FileChangedError, RequestError, StoreError
 from al3spark.parquet.datafiles import DataFile, list_data_files, unify_schemas
 from al3spark.store.glue import Described, GlueDatabase, open_database
 from al3spark.store.places import Place
 from al3spark.store.typenames import type_name
 
 WORKERS = 4
+ATTEMPTS = 3
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 _FORMAT = {
     "InputFormat": f"{_HIVE}.MapredParquetInputFormat",
@@ -61,7 +64,7 @@ def check_place(place: Place) -> None:
 def register_tables(place: Place, database: str, region: str | None = None) -> dict[str, Any]:
     """Register all tables that have files, and their partitions; say what was added."""
     check_place(place)
-    tables = describe_tables(place)
+    tables = _describe_whatever_goes(place)
     glue = open_database(database, region)
     known = glue.list_tables()
     for table in tables:
@@ -71,10 +74,18 @@ def register_tables(place: Place, database: str, region: str | None = None) -> d
     return {
         "database": database,
         "tables": len(tables),
-        "created": [table.name for table in tables if table.name not in known],
-        "updated": [table.name for table, (changed, _) in zip(tables, done, strict=True) if changed],
+        "created": [table.name for table, (what, _) in zip(tables, done, strict=True) if what == "created"],
+        "updated": [table.name for table, (what, _) in zip(tables, done, strict=True) if what == "updated"],
         "partitions": sum(added for _, added in done),
     }
+
+
+def _describe_whatever_goes(place: Place) -> list[Table]:
+    """Describe all tables; again if a file goes meanwhile, by a compaction or a plan that replaces rows."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(FileChangedError):
+            return describe_tables(place)
+    return describe_tables(place)
 
 
 def describe_tables(place: Place) -> list[Table]:
@@ -132,34 +143,56 @@ def _check_table(database: str, table: Table, known: Described | None) -> None:
             )
 
 
-def _register(glue: GlueDatabase, table: Table, known: Described | None) -> tuple[bool, int]:
-    """Create or update a table and add its new partitions; say if it was updated, and how many were added."""
+def _register(glue: GlueDatabase, table: Table, known: Described | None) -> tuple[str, int]:
+    """Create or update a table and add its new partitions; say what was done, and how many were added."""
     if known is None:
-        glue.create_table(
-            {
-                "Name": table.name,
-                "Description": table.comment,
-                "TableType": "EXTERNAL_TABLE",
-                "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
-                "PartitionKeys": list(table.keys),
-                "StorageDescriptor": table.storage(table.columns),
-            }
-        )
-        return False, _add_partitions(glue, table, table.columns, ())
-    there = known["StorageDescriptor"]["Columns"]
-    columns = list(_merge_columns(there, table.columns))
-    if len(columns) > len(there):
-        _widen_partitions(glue, table, columns)
-    changed = columns != list(there) or (table.comment and not known.get("Description"))
-    if changed:
-        glue.update_table(
-            {
-                **known,
-                "Description": known.get("Description") or table.comment,
-                "StorageDescriptor": {**known["StorageDescriptor"], "Columns": columns},
-            }
-        )
-    return bool(changed), _add_partitions(glue, table, columns, glue.list_partitions(table.name))
+        if glue.create_table(_new_table(table)):
+            return "created", _add_partitions(glue, table, table.columns, ())
+        known = _find_table(glue, table)
+    done, columns = _update(glue, table, known)
+    return done, _add_partitions(glue, table, columns, glue.list_partitions(table.name))
+
+
+def _new_table(table: Table) -> Described:
+    return {
+        "Name": table.name,
+        "Description": table.comment,
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
+        "PartitionKeys": list(table.keys),
+        "StorageDescriptor": table.storage(table.columns),
+    }
+
+
+def _find_table(glue: GlueDatabase, table: Table) -> Described:
+    """What is there now of a table that was there, and can be widened."""
+    known = glue.find_table(table.name)
+    if known is None:
+        raise StoreError(f"Glue table {glue.name}.{table.name}: gone since it was listed; run it again")
+    _check_table(glue.name, table, known)
+    return known
+
+
+def _update(glue: GlueDatabase, table: Table, known: Described) -> tuple[str, Sequence[Described]]:
+    """Bring a table up to date, with what others add meanwhile; say what was done, and give its columns."""
+    while True:
+        there = known["StorageDescriptor"]["Columns"]
+        columns = list(_merge_columns(there, table.columns))
+        if columns == list(there) and (known.get("Description") or not table.comment):
+            return "", columns
+        if len(columns) > len(there):
+            _widen_partitions(glue, table, columns)
+        known = _find_table(glue, table)
+        if known["StorageDescriptor"]["Columns"] == there:
+            break
+    glue.update_table(
+        {
+            **known,
+            "Description": known.get("Description") or table.comment,
+            "StorageDescriptor": {**known["StorageDescriptor"], "Columns": columns},
+        }
+    )
+    return "updated", columns
 
 
 def _merge_columns(there: Sequence[Described], columns: Sequence[Described]) -> Iterator[Described]:

@@ -4,7 +4,7 @@ In: a dictionary, or a destination. Out: schemas by table. Of a destination only
 read, a few at a time: of each table one file for each set of schemas that jobs wrote, as their manifests tell
 them apart. Files whose job left no manifest are told apart by month. Files that were written again, merged
 ones among them, are all read: they have the columns of older files, and the job in their name tells none.
-Raises: StoreError for a file that is no Parquet.
+Raises: StoreError for a file that is no Parquet, FileChangedError if one is gone meanwhile: look again.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from al3spark.al3.comments import COMMENT, file_schemas
 from al3spark.al3.dictionary import BY_MONTH, BY_YEAR, Dictionary
-from al3spark.parquet.datafiles import DataFile, list_data_files, open_parquet
+from al3spark.parquet.datafiles import DataFile, list_data_files, open_parquet, watching
 from al3spark.spark.partitions import is_partitioned, without_partitions
 from al3spark.store.documents import read_manifest
 from al3spark.store.files_table import FILES_SCHEMA, FILES_TABLE
@@ -122,5 +122,5 @@ def _digest_of(place: Place, job_id: str) -> str:
 
 
 def _read_schema(place: Place, name: str) -> pa.Schema:
-    with open_parquet(place, name) as parquet:
+    with watching(place, name), open_parquet(place, name) as parquet:
         return parquet.schema_arrow

@@ -9,7 +9,6 @@ Raises: RequestError for a job that is not there, FileChangedError if a file is 
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from al3spark.al3.tables import ERRORS_TABLE
-from al3spark.errors import BatchError, FileChangedError, RequestError, StoreError
+from al3spark.errors import BatchError, RequestError
 from al3spark.parquet.datafiles import (
     DataFile,
     Pairs,
@@ -28,6 +27,7 @@ from al3spark.parquet.datafiles import (
     open_parquet,
     read_batches,
     read_job,
+    watching,
 )
 from al3spark.parquet.origins import columns_of
 from al3spark.parquet.snapshots import list_files_of_a_moment
@@ -61,7 +61,7 @@ class JobRows:
     def read(self, table: JobTable) -> Iterator[pa.RecordBatch]:
         """The rows of a table, in the order of the files."""
         for file in table.files:
-            with _watching(self.place, file):
+            with watching(self.place, file.name):
                 for batch in read_job(self.place, file.name, self.job_id):
                     yield _conform(self._choose(batch, table.name), file, table.schema)
 
@@ -105,7 +105,7 @@ def _choose_newest(place: Place, last: Iterable[tuple[int, str] | None]) -> str:
 
 def _find_last(place: Place, file: DataFile) -> tuple[int, str] | None:
     found = []
-    with _watching(place, file):
+    with watching(place, file.name):
         for batch in read_batches(place, file.name, ["finished_at", "job_id"]):
             times = batch["finished_at"].cast(pa.int64()).fill_null(0).to_pylist()
             found.append(max(zip(times, batch["job_id"].to_pylist(), strict=True)))
@@ -116,7 +116,7 @@ def _read_ledger(place: Place, job_id: str, file: DataFile) -> list[pa.RecordBat
     """The rows of a job in a file of `files`."""
     if not file.may_hold([job_id]):
         return []
-    with _watching(place, file):
+    with watching(place, file.name):
         batches = read_job(place, file.name, job_id, ["job_id", "file_path", "file_id", "status"])
         return [batch for batch in batches if batch.num_rows]
 
@@ -130,7 +130,7 @@ def _holds(place: Place, job_id: str, file: DataFile) -> bool:
     """Whether a file has rows of a job."""
     if file.has_one_job:
         return file.job_id == job_id
-    with _watching(place, file):
+    with watching(place, file.name):
         return holds_job(place, file.name, job_id)
 
 
@@ -138,7 +138,7 @@ def _open(place: Place, job_id: str, name: str, files: tuple[DataFile, ...]) -> 
     """Find the columns of a table, as the job wrote them. BatchError: two files differ in a type."""
     fields: dict[str, pa.Field] = {}
     for file in files:
-        with _watching(place, file), open_parquet(place, file.name) as parquet:
+        with watching(place, file.name), open_parquet(place, file.name) as parquet:
             schema = parquet.schema_arrow
         for column in columns_of(schema, job_id):
             kind = schema.field(column).type
@@ -164,14 +164,3 @@ def _conform(batch: pa.RecordBatch, file: DataFile, schema: pa.Schema) -> pa.Rec
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-@contextmanager
-def _watching(place: Place, file: DataFile) -> Iterator[None]:
-    """Tell a file that is gone from one that cannot be read."""
-    try:
-        yield
-    except StoreError as error:
-        if place.find(file.name):
-            raise
-        raise FileChangedError(f"{place.uri(file.name)}: gone since it was listed") from error

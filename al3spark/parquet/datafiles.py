@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from al3spark.errors import BatchError, StoreError
+from al3spark.errors import BatchError, FileChangedError, StoreError
 from al3spark.store.naming import DATA_NAME
 from al3spark.store.places import Place
 
@@ -195,3 +195,14 @@ def open_parquet(place: Place, name: str) -> Iterator[pq.ParquetFile]:
             yield parquet
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(f"{place.uri(name)}: cannot be read as Parquet") from error
+
+
+@contextlib.contextmanager
+def watching(place: Place, name: str) -> Iterator[None]:
+    """Tell a file that is gone from one that cannot be read. FileChangedError: it is gone."""
+    try:
+        yield
+    except StoreError as error:
+        if place.find(name):
+            raise
+        raise FileChangedError(f"{place.uri(name)}: gone since it was listed") from error

@@ -51,10 +51,23 @@ class GlueDatabase:
             pages = self.client.get_paginator("get_tables").paginate(DatabaseName=self.name)
             return {table["Name"]: table for page in pages for table in page["TableList"]}
 
-    def create_table(self, table: Described) -> None:
-        """Add a table."""
+    def find_table(self, name: str) -> Described | None:
+        """A table as it is now; None if it is not there."""
         with self._errors():
-            self.client.create_table(DatabaseName=self.name, TableInput=table)
+            pages = self.client.get_paginator("get_tables").paginate(DatabaseName=self.name, Expression=name)
+            found = (table for page in pages for table in page["TableList"])
+            return next((table for table in found if table["Name"] == name), None)
+
+    def create_table(self, table: Described) -> bool:
+        """Add a table; False if somebody else has added it meanwhile."""
+        try:
+            with self._errors():
+                self.client.create_table(DatabaseName=self.name, TableInput=table)
+        except StoreError as error:
+            if error.code != THERE:
+                raise
+            return False
+        return True
 
     def update_table(self, table: Described) -> None:
         """Replace a table that is there by what it is to be, as `list_tables` gives it."""

@@ -11,11 +11,13 @@ import pytest
 
 from al3spark.al3.comments import comment_of
 from al3spark.al3.dictionary import load_dictionary
+from al3spark.catalogs import catalog
 from al3spark.catalogs.catalog import register_tables
 from al3spark.catalogs.schemas import plan_tables
 from al3spark.cli import main
 from al3spark.config import BatchRequest, Destination, Options, S3Access, Source
 from al3spark.errors import BatchError, RequestError, StoreError
+from al3spark.parquet.datafiles import DataFile
 from al3spark.preparing import prepare
 from al3spark.store.calls import Access
 from al3spark.store.glue import GlueDatabase, open_database
@@ -186,6 +188,90 @@ def test_a_new_column_comes_to_the_table_and_its_partitions(
     comments = {each["Name"]: each["Comment"] for each in table["StorageDescriptor"]["Columns"]}
     assert (comments["job_id"], comments["file_id"]) == ("mine", comment_of(POLICIES.field("file_id")))
     assert register_tables(place, database)["updated"] == []
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], Any]], None]:
+    """meanwhile(call, do): what somebody else does right before the first call of this name to Glue."""
+
+    def arrange(call: str, do: Callable[[], Any]) -> None:
+        waiting = [do]
+
+        def do_once(**_: object) -> None:
+            if waiting:
+                waiting.pop()()
+
+        def open_slow(name: str, region: str | None) -> GlueDatabase:
+            glue = open_database(name, region)
+            glue.client.meta.events.register(f"before-call.glue.{call}", do_once)
+            return glue
+
+        monkeypatch.setattr("al3spark.catalogs.catalog.open_database", open_slow)
+
+    return arrange
+
+
+def test_a_table_that_another_run_creates_meanwhile_gets_what_it_lacks(
+    place: Place,
+    glue: Any,
+    database: str,
+    table_of: Callable[..., dict[str, Any]],
+    meanwhile: Callable[[str, Callable[[], Any]], None],
+) -> None:
+    put_table(place, DAY)
+    columns = [{"Name": "job_id", "Type": "string"}]
+    storage = {"Columns": columns, "Location": place.uri("policies/")}
+    keys = [{"Name": "ingest_date", "Type": "date"}]
+    table = {"Name": "policies", "PartitionKeys": keys, "StorageDescriptor": storage}
+    meanwhile("CreateTable", lambda: glue.create_table(DatabaseName=database, TableInput=table))
+    done = register_tables(place, database)
+    assert (done["created"], done["updated"], done["partitions"]) == ([], ["policies"], 1)
+    assert [name for name, _ in columns_of(table_of())] == POLICIES.names
+
+
+def test_a_column_that_another_run_adds_meanwhile_stays(
+    place: Place,
+    glue: Any,
+    database: str,
+    table_of: Callable[..., dict[str, Any]],
+    meanwhile: Callable[[str, Callable[[], Any]], None],
+) -> None:
+    put_table(place, DAY, schema=POLICIES.remove(20))
+    register_tables(place, database)
+    put_table(place, NEXT, job="j2")
+    table = table_of()
+    known = {name: table[name] for name in ("Name", "TableType", "Parameters", "PartitionKeys")}
+    storage = table["StorageDescriptor"]
+    wider = {**storage, "Columns": [*storage["Columns"], {"Name": "more", "Type": "int"}]}
+    update = {**known, "StorageDescriptor": wider}
+    meanwhile("GetPartitions", lambda: glue.update_table(DatabaseName=database, TableInput=update))
+    register_tables(place, database)
+    new = (POLICIES.field(20).name, type_name(POLICIES.field(20).type, "athena"))
+    assert columns_of(table_of())[-2:] == [("more", "int"), new]
+
+
+def test_a_file_that_goes_meanwhile_makes_it_look_again(
+    place: Place, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_table(place, DAY, NEXT)
+    list_files, times = catalog.list_data_files, []
+
+    def list_and_lose(*asked: Any) -> list[DataFile]:
+        times.append(1)
+        found = list(list_files(*asked))
+        if len(times) == 1:
+            place.remove(f"policies/ingest_date={NEXT}/part-j1-000000-00000.parquet")
+        return found
+
+    monkeypatch.setattr(catalog, "list_data_files", list_and_lose)
+    assert register_tables(place, database)["partitions"] == 1
+    assert len(times) == 2
+
+
+def test_a_damaged_file_is_told_as_such(place: Place, database: str) -> None:
+    name = f"policies/ingest_date={DAY}/part-j1-000000-00000.parquet"
+    place.write_document(name, b"no Parquet")
+    assert refused(place, database, StoreError) == f"{place.uri(name)}: cannot be read as Parquet"
 
 
 def test_files_without_comments_make_a_table_without_them(
