@@ -13,6 +13,7 @@ import click
 from al3spark.al3.dictionary import load_dictionary
 from al3spark.commands.flags import READING, SPLITTING, flags
 from al3spark.config import Options, Source
+from al3spark.errors import RequestError
 
 
 @click.command("import")
@@ -71,16 +72,12 @@ def import_export(
     from al3spark.importing.keeping import Taken
     from al3spark.importing.maps import read_map
     from al3spark.importing.telling import report_lines
-    from al3spark.locations import read_text
-    from al3spark.store.disks import disk_errors
 
-    how, loaded = read_map(read_text(map_file), map_file), load_dictionary(*dictionaries)
+    how, loaded = read_map(_read_text(map_file), map_file), load_dictionary(*dictionaries)
     target = Path(output) if output else None
     if target:
         check_target(target, replace)
-    with disk_errors(file):
-        data = Path(file).read_bytes()
-    converted = convert(data, file, how, loaded, Taken(take_names, take_kinds))
+    converted = convert(_read(file), file, how, loaded, Taken(take_names, take_kinds))
     if target:
         write_dictionary(converted, target, dictionaries)
     report = {**converted.report, "written": output}
@@ -90,13 +87,24 @@ def import_export(
 def _print_example(file: str | None) -> None:
     from al3spark.importing.examples import example_map
     from al3spark.importing.rows import read_head
+
+    found: tuple[list[str], str | None] = read_head(_read(file), file) if file else ([], None)
+    click.echo(example_map(*found), nl=False)
+
+
+def _read(path: str) -> bytes:
+    """Read a file or a pipe. StoreError: it cannot be read."""
     from al3spark.store.disks import disk_errors
 
-    found: tuple[list[str], str | None] = ([], None)
-    if file:
-        with disk_errors(file):
-            found = read_head(Path(file).read_bytes(), file)
-    click.echo(example_map(*found), nl=False)
+    with disk_errors(path):
+        return Path(path).read_bytes()
+
+
+def _read_text(path: str) -> str:
+    try:
+        return _read(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}: not UTF-8 at byte {error.start}") from error
 
 
 @click.command()

@@ -1,6 +1,8 @@
 """The commands of licensees as people use them."""
 
 import json
+import os
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,22 @@ def test_import_writes_two_files_that_check_finds_good(
     assert shown.out.splitlines()[-1] == f"written: {mine}/groups.csv, {mine}/elements.csv"
     assert run("check", mine) == 0
     assert len(load_dictionary(mine).layouts) == len(load_dictionary().layouts) + 3
+
+
+def test_map_can_come_through_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    here, there = os.pipe()
+    os.write(there, json.dumps(tomllib.loads(MAP.read_text())).encode())
+    os.close(there)
+    assert run("import", EXPORT, "--map", f"/dev/fd/{here}") == 0
+    os.close(here)
+    assert capsys.readouterr().err == ""
+
+
+def test_map_that_is_no_text_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "map.toml"
+    path.write_bytes(b"a = \xff")
+    assert run("import", EXPORT, "--map", path) == 2
+    assert capsys.readouterr().err == f"al3spark: {path}: not UTF-8 at byte 4\n"
 
 
 def test_import_without_a_directory_only_reports(
