@@ -98,13 +98,23 @@ def _table_views(
     if dialect == "athena":
         return
     needed = {FILES_TABLE}.union(*(find_needs(read_sql(view)) for view in views)) & schemas.keys()
-    where = root.rstrip("/").replace("'", "\\'" if dialect == "spark" else "''")
+    where = _as_glob(root.rstrip("/"), dialect)
     for table in sorted(tables | needed):
         if table in tables:
             how = _READ[dialect].format(uri=f"{where}/{table}")
         else:
             how = f"AS SELECT {_nulls(schemas[table], dialect)} WHERE FALSE"
         yield f"{_CREATE[dialect]} {table} {how}"
+
+
+def _as_glob(root: str, dialect: Dialect) -> str:
+    r"""Write a place so that a glob in a text of SQL stands for it, whatever characters it has.
+
+    DuckDB takes [*] for a *. Spark (Hadoop) takes \*, and a text of its SQL has each backslash twice.
+    """
+    if dialect == "spark":
+        return re.sub(r"[\[\]{}*?]", r"\\\\\g<0>", root).replace("'", "\\'")
+    return re.sub(r"[\[*?]", r"[\g<0>]", root).replace("'", "''")
 
 
 def _nulls(schema: pa.Schema, dialect: Dialect) -> str:

@@ -546,6 +546,13 @@ def test_a_view_is_the_same_but_empty_where_tables_have_no_files_yet(
     assert views_of_little.describe(view) == views.describe(view)
 
 
+def test_views_read_a_place_whose_name_looks_like_a_glob(open_session: Open, tmp_path: Path) -> None:
+    folder = tmp_path / "[prod] a*b?c {x,y}" / "it's"
+    session = make_views(open_session(), folder, put_tables(folder, "messages"))
+    query = "SELECT message_address_origination, COUNT(*) FROM messages GROUP BY 1"
+    assert session.select(query) == [("CARRIER01", 3)]
+
+
 @pytest.mark.parametrize("view", CURATED)
 def test_what_a_view_needs_is_what_a_parser_of_sql_finds(view: str) -> None:
     found: dict[str, set[str]] = {}
