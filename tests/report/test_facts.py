@@ -44,6 +44,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory, spark: "SparkSession") -> tu
 
 
 @pytest.mark.spark
+@pytest.mark.newest
 def test_files_are_counted_by_status(batch: tuple[Path, Facts]) -> None:
     source, facts = batch
     assert facts.files == (
@@ -61,6 +62,7 @@ def test_files_are_counted_by_status(batch: tuple[Path, Facts]) -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.newest
 def test_rows_by_table_are_those_of_the_manifest_and_add_up(batch: tuple[Path, Facts]) -> None:
     _, facts = batch
     assert facts.tables is not None
@@ -71,6 +73,7 @@ def test_rows_by_table_are_those_of_the_manifest_and_add_up(batch: tuple[Path, F
 
 
 @pytest.mark.spark
+@pytest.mark.newest
 def test_faults_are_counted_by_code_with_where_they_are(batch: tuple[Path, Facts]) -> None:
     _, facts = batch
     codes = {each.code: each for each in facts.codes}
@@ -83,6 +86,7 @@ def test_faults_are_counted_by_code_with_where_they_are(batch: tuple[Path, Facts
 
 
 @pytest.mark.spark
+@pytest.mark.newest
 def test_faults_by_file_have_their_offsets(batch: tuple[Path, Facts]) -> None:
     source, facts = batch
     files = {file.path: file for file in facts.faulty}
@@ -96,6 +100,7 @@ def test_faults_by_file_have_their_offsets(batch: tuple[Path, Facts]) -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.newest
 def test_slowest_files_are_those_that_were_read_with_seconds_of_tasks(batch: tuple[Path, Facts]) -> None:
     source, facts = batch
     assert facts.slowest is not None
@@ -108,6 +113,7 @@ def test_slowest_files_are_those_that_were_read_with_seconds_of_tasks(batch: tup
 
 
 @pytest.mark.spark
+@pytest.mark.newest
 def test_progress_over_time_ends_with_all_bytes(batch: tuple[Path, Facts]) -> None:
     _, facts = batch
     assert facts.points[0] == (0.0, 0)
