@@ -98,7 +98,7 @@ def errors(destination: str, job: str | None, code: str | None, page: int, as_js
 )
 def report(destination: str, job: str | None, output: str) -> None:
     """Write one HTML page on what became of JOB, or of the newest job of DESTINATION; it needs no network."""
-    from al3spark.report.facts import gather_facts
+    from al3spark.report.gathering import gather_facts
     from al3spark.report.page import make_page
     from al3spark.report.saving import save_page
     from al3spark.store.places import open_place

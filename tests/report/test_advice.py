@@ -16,7 +16,8 @@ from al3spark.manifest import Stop
 from al3spark.planning import TOO_YOUNG, Skipped
 from al3spark.report.advice import Advice, find_advice
 from al3spark.report.again import NEEDS_DOCUMENT, NOT_ON_RECORD
-from al3spark.report.facts import CodeFacts, Facts, gather_facts
+from al3spark.report.facts import CodeFacts, Facts
+from al3spark.report.gathering import gather_facts
 from al3spark.report.rules import RULES
 from al3spark.store.places import Place, open_place
 from tests.endings import BAD, FAULTY, FINE, GONE, JOB, ended, file

@@ -6,7 +6,7 @@ import pytest
 
 from al3spark.monitoring import Counts
 from al3spark.planning import TOO_YOUNG, Skipped
-from al3spark.report.facts import gather_facts
+from al3spark.report.gathering import gather_facts
 from al3spark.report.page import make_page
 from al3spark.spark.slowest import FileTime
 from al3spark.store.places import Place, open_place

@@ -10,7 +10,8 @@ from al3spark.al3.building import build_file
 from al3spark.errors import RequestError, StoreError
 from al3spark.monitoring import Counts, mark_dead
 from al3spark.report import rows as report_rows
-from al3spark.report.facts import CodeFacts, Facts, SlowFile, TableFacts, gather_facts
+from al3spark.report.facts import CodeFacts, Facts, SlowFile, TableFacts
+from al3spark.report.gathering import gather_facts
 from al3spark.report.rows import FailedFile, Spot
 from al3spark.spark.slowest import FileTime
 from al3spark.store.documents import job_folder, read_status, to_json
