@@ -97,7 +97,8 @@ def test_a_page_goes_into_a_bucket_too(place: Place, moto: str, monkeypatch: pyt
 
 def test_the_command_needs_no_spark(tables: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from al3spark.report import gathering, page; from al3spark.store.places import open_place;"
+        "import sys; from al3spark.report import gathering, page;"
+        "from al3spark.store.places import open_place;"
         f"page.make_page(gathering.gather_facts(open_place({str(tables)!r}), None));"
         "print({'pyspark', 'py4j'} & set(sys.modules))"
     )
