@@ -7,6 +7,7 @@ resident memory: pages that workers share count for each.
 
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,24 +41,37 @@ def measure_cpu() -> Counter[str]:
 
 @dataclass(slots=True)
 class Cost:
-    """CPU seconds by role, and the most bytes that one process of a role had."""
+    """CPU seconds by role, the most bytes that one process of a role had, and what each had over time.
+
+    `over_time`: seconds since the beginning, and MiB by process (`worker 4711`).
+    """
 
     cpu_s: dict[str, float] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
+    over_time: list[tuple[float, dict[str, int]]] = field(default_factory=list)
 
     def peak_mib(self, role: str) -> float:
         """The peak in MiB, 0 where nobody saw one."""
         return self.peaks.get(role, 0) / (1 << 20)
+
+    def memory_at(self, moments: int) -> list[tuple[float, dict[str, int]]]:
+        """MiB by process at some moments, evenly over the time."""
+        count = min(moments, len(self.over_time))
+        return [self.over_time[(2 * n + 1) * len(self.over_time) // (2 * count)] for n in range(count)]
 
 
 @contextmanager
 def watch_processes() -> Iterator[Cost]:
     """Measure what happens inside; the figures are there at its end."""
     cost, done, before = Cost(), threading.Event(), measure_cpu()
+    began = time.monotonic()
 
     def look() -> None:
+        resident: dict[str, int] = {}
         for process, role in _family():
             cost.peaks[role] = max(cost.peaks.get(role, 0), process.resident)
+            resident[f"{role} {process.pid}"] = process.resident >> 20
+        cost.over_time.append((round(time.monotonic() - began, 1), resident))
 
     def poll() -> None:
         while not done.wait(_POLL_S):

@@ -55,26 +55,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--large-mib", type=int, default=2048, help="one large file (%(default)s)")
     parser.add_argument("--large-files", type=int, default=400, help="the same bytes in files (%(default)s)")
     parser.add_argument("--only", choices=SHAPES, action="append", help="one of the shapes; repeatable")
+    parser.add_argument("--over-time", action="store_true", help="show the memory of each process, too")
     add_folder_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure, print, and give the figures."""
     figures: dict[str, dict[str, float]] = {}
+    memory: dict[str, list[tuple[float, dict[str, int]]]] = {}
     print_line(f"{'':18}" + "".join(f"{name:>{width}}" for name, width in _COLUMNS))
     for shape, make in SHAPES.items():
         if shape in (arguments.only or SHAPES):
             with work_folder(arguments.dir) as folder:
                 for made in make(folder, arguments):
-                    figures[made.name] = measure(folder, made)
+                    figures[made.name], cost = measure(folder, made)
+                    memory[made.name] = cost.over_time
                     cells = zip(figures[made.name].values(), _COLUMNS, strict=True)
                     line = "".join(f"{_show(value):>{width}}" for value, (_, width) in cells)
                     print_line(f"{made.name:18}{line}")
+                    if arguments.over_time:
+                        show_memory(cost)
     if {"one file", "as many files"} <= figures.keys():
         ratio = figures["one file"]["s"] / figures["as many files"]["s"]
         print_line(f"time(one file) / time(as many files): {ratio:.2f}")
         figures["one file"]["time against many files"] = ratio
-    return {"shapes": figures}
+    return {"shapes": figures, "memory_mib": memory}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +91,8 @@ class Made:
     options: dict[str, Any]
 
 
-def measure(folder: Path, made: Made) -> dict[str, float]:
-    """Run a batch on an input in a session of its own; its figures in the order of the columns."""
+def measure(folder: Path, made: Made) -> tuple[dict[str, float], Cost]:
+    """Run a batch on an input in a session of its own: figures in the order of the columns, and its cost."""
     os.sync()
     destination, warm = folder / "tables", folder / f"{made.source.name}-warm"
     warm.mkdir()
@@ -95,7 +100,17 @@ def measure(folder: Path, made: Made) -> dict[str, float]:
         done = run_job(spark, made.source, destination, **made.options)
     written, justified = count_files(destination, len(done.manifest["checkpoints"]))
     shutil.rmtree(destination)
-    return dict(zip([name for name, _ in _COLUMNS], _figures(done, cost, written, justified), strict=True))
+    figures = _figures(done, cost, written, justified)
+    return dict(zip([name for name, _ in _COLUMNS], figures, strict=True)), cost
+
+
+def show_memory(cost: Cost) -> None:
+    """Print MiB of each process at ten moments; those that live for less than that are left out."""
+    moments = cost.memory_at(10)
+    print_line("".join([f"{'s':>16}", *(f"{second:>7.0f}" for second, _ in moments)]))
+    for process in sorted({process for _, resident in moments for process in resident}):
+        cells = (f"{resident.get(process, '-'):>7}" for _, resident in moments)
+        print_line("".join([f"{process:>16}", *cells]))
 
 
 def _figures(done: BatchRun, cost: Cost, written: int, justified: int) -> tuple[float, ...]:

@@ -238,14 +238,20 @@ def test_scale_reads_more_and_more_of_the_same_files(spark: "SparkSession", tmp_
 @pytest.mark.newest
 def test_shapes_tell_time_tasks_files_and_memory(spark: "SparkSession", tmp_path: Path) -> None:
     sizes = ("--mib", "1", "--small-files", "30", "--transaction-mib", "1", "--large-mib", "1")
-    shapes = run_command("shapes", tmp_path, *sizes, "--large-files", "4")["shapes"]
-    counts = {name: figures["files"] for name, figures in shapes.items()}
+    figures = run_command("shapes", tmp_path, *sizes, "--large-files", "4", "--over-time")
+    shapes = figures["shapes"]
+    counts = {name: each["files"] for name, each in shapes.items()}
     assert counts["files of 2 KB"] == 30
     assert counts["one transaction"] == counts["one file"] == 1
     assert counts["as many files"] == 4
     assert shapes["150 groups"]["tables"] > 150
-    assert all(figures["written"] <= figures["justified"] for figures in shapes.values())
-    assert all(figures["worker MiB"] > 50 for figures in shapes.values())
+    assert all(each["written"] <= each["justified"] for each in shapes.values())
+    assert all(each["worker MiB"] > 50 for each in shapes.values())
+    assert figures["memory_mib"].keys() == shapes.keys()
+    processes = {
+        process.split()[0] for _, resident in figures["memory_mib"]["one file"] for process in resident
+    }
+    assert processes >= {"driver", "jvm", "worker"}
     assert list(tmp_path.iterdir()) == []
 
 
