@@ -38,7 +38,7 @@ LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "2g",
     # The Java process only moves bytes: what its second compiler makes of that comes too late to be of use.
-    # Without it Java sets 48 MiB aside for code, which a session with many plans fills; then none is compiled.
+    # Alone it sets 48 MiB aside for code, which a session with many plans fills; then Java compiles no more.
     # Options of the user, in spark.driver.extraJavaOptions, come behind these and count.
     "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=192m",
     "spark.log.level": "ERROR",

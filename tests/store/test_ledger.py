@@ -203,36 +203,28 @@ def test_values_that_no_batch_writes_are_refused(place: Place, wrong: dict[str, 
 
 
 MILLIONS = """
-    import hashlib, resource, sys, time
+    import resource, sys, time
     import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
     from al3spark.store.files_table import FILES_SCHEMA
     from al3spark.store.ledger import load_ledger
     from al3spark.store.places import open_place
 
-    def hash_a_million():
-        start = time.process_time()
-        for number in range(1_000_000):
-            hashlib.blake2b(str(number).encode(), digest_size=16).digest()
-        return time.process_time() - start
-
     place = open_place(sys.argv[1])
-    second = hash_a_million()  # about a second, more while the machine has other work
     start = time.process_time()
     ledger = load_ledger(place)
-    took = time.process_time() - start  # of all threads
-    second = max(second, hash_a_million())
+    took = time.process_time() - start  # of all threads: the machine may have other work
     numbers = range(0, 5_000_000, 1000)
     paths = [f"/mnt/efs/carrier-0017/incoming/2026/01/15/policy-download-{n}.al3" for n in numbers]
     found = ledger.known(paths, np.array(numbers), [str(n) for n in numbers])
     assert found == ["succeeded"] * 5000, found[:10]
-    assert took < 30 * second, (took, second)
+    assert took < 60, took  # half of it where no other process uses the same core
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert peak_kib < 1 << 20, peak_kib
 """
 
 
 @pytest.mark.slow
-def test_five_million_rows_load_in_the_time_of_30_million_digests_and_one_gib(tmp_path: Path) -> None:
+def test_five_million_rows_load_in_a_minute_of_a_busy_core_and_one_gib(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     for part in range(50):
         numbers = pa.array(range(part * 100_000, (part + 1) * 100_000))
