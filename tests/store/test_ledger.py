@@ -217,14 +217,14 @@ MILLIONS = """
     paths = [f"/mnt/efs/carrier-0017/incoming/2026/01/15/policy-download-{n}.al3" for n in numbers]
     found = ledger.known(paths, np.array(numbers), [str(n) for n in numbers])
     assert found == ["succeeded"] * 5000, found[:10]
-    assert took < 60, took  # half of it where no other process uses the same core
+    assert took < 30, took
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert peak_kib < 1 << 20, peak_kib
 """
 
 
 @pytest.mark.slow
-def test_five_million_rows_load_in_a_minute_of_a_busy_core_and_one_gib(tmp_path: Path) -> None:
+def test_five_million_rows_load_in_30_seconds_and_one_gib(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     for part in range(50):
         numbers = pa.array(range(part * 100_000, (part + 1) * 100_000))
