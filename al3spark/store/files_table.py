@@ -86,7 +86,7 @@ class Excerpt:
 
     group: RowGroup
     paths: Digests
-    versions: npt.NDArray[np.uint64]  # of size and version
+    versions: Integers  # of size and version
     statuses: npt.NDArray[np.int8]
     finished: Integers
     sizes: Integers

@@ -62,7 +62,7 @@ class Ledger:
     """
 
     _paths: Index  # path -> row of its last attempt, counted over all row groups
-    _versions: npt.NDArray[np.uint64]  # by row
+    _versions: Integers  # by row
     _statuses: npt.NDArray[np.int8]  # by row
     _contents: Index  # file_id of what is there -> row
     _holding: npt.NDArray[np.int32]  # by path, in the order of `_paths`: the row that tells it, or -1
@@ -197,7 +197,7 @@ def _assemble(excerpts: Iterable[Excerpt]) -> Ledger:
         contents, where = contents[there], where[there]
     return Ledger(
         paths,
-        np.frombuffer(buffers["versions"], np.uint64),
+        np.frombuffer(buffers["versions"], np.int64),
         statuses,
         build_index(contents, where, -finished[where]),
         holding,
