@@ -22,6 +22,7 @@ from bench_comparing import Tables, find_differences
 from bench_figures import print_line, print_rates, print_stages
 
 from al3spark.al3 import decoding, gathering
+from al3spark.al3.blocks import plain_rows
 from al3spark.al3.dictionary import Dictionary, load_dictionary
 from al3spark.al3.framing import Framer
 from al3spark.al3.hierarchy import Linker
@@ -44,7 +45,7 @@ def parse_format(data: bytes, dictionary: Dictionary) -> Tables:
     scan.feed(b"", final=True)
     batches = defaultdict(list)
     for block in (*parser.parse("sample.al3", FILE_ID, scan.form, _windows(data)), *parser.flush()):
-        batches[block.table].append(block.batch)
+        batches[block.table].append(plain_rows(block.batch))
     return {name: pa.Table.from_batches(parts) for name, parts in batches.items()}
 
 

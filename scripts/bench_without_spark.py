@@ -16,8 +16,8 @@ from multiprocessing import get_context
 import numpy as np
 import pyarrow as pa
 
+from al3spark.al3.blocks import Block, plain_rows
 from al3spark.al3.comments import file_schemas
-from al3spark.al3.gathering import Block
 from al3spark.planning import list_inputs
 from al3spark.preparing import Prepared
 from al3spark.spark.reading import read_files
@@ -119,7 +119,7 @@ def encode_share(share: Share) -> float:
     tables: Tables = {}
     for block in parse_split(share.prepared.parse_task, share.split):
         if not isinstance(block, SplitTotals):
-            tables.setdefault(block.table, []).append(block.batch)
+            tables.setdefault(block.table, []).append(plain_rows(block.batch))
     gc.collect()
     began = time.perf_counter()
     schemas = file_schemas(share.prepared.dictionary.layouts)
@@ -168,7 +168,7 @@ class _Tables:
             destination, number = self.share.prepared.destination, self.share.number
             name = final_name(block.table, _DAY, _JOB, number, f"{number:05}")
             self._files[block.table] = _Table(destination, name, number, self._schemas[block.table])
-        self._files[block.table].add(block.batch)
+        self._files[block.table].add(plain_rows(block.batch))
 
     def finish(self) -> None:
         for file in self._files.values():

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from al3spark.al3.blocks import repeat_values
 from al3spark.al3.cells import BLANK, examine
 from al3spark.al3.decoding import DECODERS, DEFAULT_PIVOT
 from al3spark.al3.dictionary import DROP, KEEP, KINDS, Dictionary, Element
@@ -91,9 +92,10 @@ class Contexts:
             self._columns = {name: pa.concat_arrays([before, more]) for (name, before), more in decoded}
 
     def columns(self, numbers: Ints, names: tuple[str, ...]) -> list[pa.Array]:
-        """Give context columns of n records by their contexts, all of them settled. Shape: int64[n]."""
-        at = pa.array(numbers - self._forgotten, mask=numbers == NO_CONTEXT)
-        return [self._columns[name].take(at) for name in names]
+        """Give context columns of a block by the contexts of its rows, all settled. Shape: int64[n]."""
+        met, which = np.unique(numbers, return_inverse=True)
+        at = pa.array(met - self._forgotten, mask=met == NO_CONTEXT)
+        return [repeat_values(self._columns[name].take(at), which) for name in names]
 
     def forget(self, before: int | None = None) -> None:
         """Forget those with a lower number, or all that are settled, but the last: it may go on."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from al3spark.al3.blocks import Block
 from al3spark.al3.dictionary import Dictionary
-from al3spark.al3.gathering import Block
 from al3spark.al3.tables import ERRORS_TABLE, UNMAPPED_TABLE
 
 MOST_SHAPES = 64  # of one element that a split remembers

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from al3spark.al3.blocks import Block
 from al3spark.al3.contexts import ContextReader
 from al3spark.al3.faults import FaultLog
 from al3spark.al3.framing import Framer, Frames
-from al3spark.al3.gathering import Block, Gatherer
+from al3spark.al3.gathering import Gatherer
 from al3spark.al3.hidden import find_hidden
 from al3spark.al3.hierarchy import Headers, Linker
 from al3spark.al3.records import PADDING, Ints, Keys, Window, cut_headers

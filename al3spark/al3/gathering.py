@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from al3spark.al3.blocks import Block, block_schema
 from al3spark.al3.cells import Cells, Matrix, decode_text, examine
 from al3spark.al3.contexts import Contexts
 from al3spark.al3.decoding import DEFAULT_PIVOT, decode_group
@@ -36,15 +37,7 @@ _BATCH_ROWS = 8192
 _PENDING_BYTES = 48 << 20
 _STRETCH_BYTES = 1 << 20  # windows of small files are put together until they are so large
 _CONTEXTS = 1 << 15  # settled ones: each deal copies them
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Rows of one table; `rows_by_file` counts them by the number of their file."""
-
-    table: str
-    batch: pa.RecordBatch
-    rows_by_file: tuple[tuple[int, int], ...] = ()
+_UNMAPPED_BLOCK = block_schema(UNMAPPED_SCHEMA, CONTEXT_COLUMNS)
 
 
 @dataclass(slots=True)
@@ -233,7 +226,7 @@ class Gatherer:
             decode_text(Cells(header[:, :4], is_ascii=True)),
             self._untyped(pa.array(raws, pa.binary())),
         ]
-        batch = pa.RecordBatch.from_arrays(columns, schema=UNMAPPED_SCHEMA)
+        batch = pa.RecordBatch.from_arrays(columns, schema=_UNMAPPED_BLOCK)
         yield Block(UNMAPPED_TABLE, batch, _count_files(keys))
 
     def _untyped(self, contents: pa.Array) -> pa.Array:
@@ -253,7 +246,7 @@ class Gatherer:
 
 def _prepare(layout: Layout) -> _Pending:
     """Compile what a layout says about records of each length."""
-    schema = layout_schema(layout)
+    schema = block_schema(layout_schema(layout), layout.context_columns)
     row_bytes = 100 + sum(
         8 if pa.types.is_string(kind) else max(kind.bit_width // 8, 1) for kind in schema.types[:-1]
     )

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from al3spark.al3.blocks import Block
 from al3spark.al3.contexts import ContextReader
 from al3spark.al3.decoding import DEFAULT_PIVOT
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.faults import KINDS, FaultLog
 from al3spark.al3.file_parsing import FileParser
 from al3spark.al3.framing import Framer
-from al3spark.al3.gathering import Block, Gatherer
+from al3spark.al3.gathering import Gatherer
 from al3spark.al3.hierarchy import Linker
 from al3spark.al3.squeeze import Expander, Form
 from al3spark.al3.tables import ERRORS_TABLE

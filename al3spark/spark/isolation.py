@@ -23,9 +23,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from al3spark.al3.gathering import Block
+from al3spark.al3.blocks import Block, pack, unpack
 from al3spark.al3.parsing import SplitParser
-from al3spark.al3.tables import table_schemas
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError
 from al3spark.spark.splits import InputFile, Split
@@ -79,13 +78,12 @@ class _Child:
             yield from self._crashed(file)
             return
         self._rows.seek(0)
-        schemas = table_schemas(self.task.dictionary.layouts)
         while True:
             table, payload = pickle.load(self._rows)
             if not table:
                 yield SplitTotals.from_bytes(payload)
                 return
-            yield Block(table, pa.ipc.read_record_batch(pa.py_buffer(payload), schemas[table]))
+            yield Block(table, unpack(pa.py_buffer(payload)))
 
     def _ask(self, file: InputFile) -> bool:
         """Say whether the child came through with a file."""
@@ -156,7 +154,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes], rows: IO[bytes]) -> None:
             if isinstance(block, SplitTotals):
                 row = "", block.to_bytes()
             else:
-                row = block.table, block.batch.serialize().to_pybytes()
+                row = block.table, pack(block.batch)
             pickle.dump(row, rows)
         rows.flush()
         answers.write(b".")

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from al3spark.al3.blocks import plain_column
 from al3spark.al3.dictionary import BY_MONTH, BY_YEAR
 
 _DATE = "transaction_effective_date"
@@ -50,9 +51,10 @@ def deal(batch: pa.RecordBatch, columns: tuple[str, ...]) -> Iterator[tuple[str,
 
 
 def _values(batch: pa.RecordBatch, column: str) -> pa.Array:
+    values = plain_column(batch[_DATE if column in (BY_MONTH, BY_YEAR) else column])
     if column == BY_MONTH:
-        return pc.floor_temporal(batch[_DATE], unit="month")
-    return pc.year(batch[_DATE]) if column == BY_YEAR else batch[column]
+        return pc.floor_temporal(values, unit="month")
+    return pc.year(values) if column == BY_YEAR else values
 
 
 def _folder(columns: tuple[str, ...], values: list[pa.DictionaryArray], row: int) -> str:

@@ -18,6 +18,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from al3spark.al3.blocks import unpack
 from al3spark.al3.faults import ERRORS_SCHEMA
 from al3spark.al3.tables import ERRORS_TABLE
 from al3spark.al3.totals import FileTotals
@@ -119,9 +120,7 @@ def validate_files(
     rows = collect(spark, each_number(spark, len(splits), check, BLOCKS))
     totals = [SplitTotals.from_bytes(bytes(row["payload"])) for row in rows if row["table_name"] == TOTALS]
     batches = [
-        pa.ipc.read_record_batch(pa.py_buffer(bytes(row["payload"])), ERRORS_SCHEMA)
-        for row in rows
-        if row["table_name"] == ERRORS_TABLE
+        unpack(pa.py_buffer(bytes(row["payload"]))) for row in rows if row["table_name"] == ERRORS_TABLE
     ]
     return tuple(sorted(totals, key=lambda split: split.split_id)), pa.Table.from_batches(
         batches, ERRORS_SCHEMA

@@ -1,6 +1,6 @@
 """What runs inside Spark's tasks: fingerprint files, parse splits, write tables.
 
-Rows cross from parse to write as *blocks*: serialized record batches with table, folder, split and number.
+Rows cross from parse to write as packed blocks, with table, folder, split and number.
 Promises: the blocks of a split are identical on every attempt (no clock, no attempt id in them); the last one
 of each split holds its totals, against which the driver checks what was written.
 """
@@ -10,14 +10,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 
 from al3spark.al3.archives import Limits
+from al3spark.al3.blocks import Block, pack
 from al3spark.al3.dictionary import Dictionary
-from al3spark.al3.gathering import Block
 from al3spark.al3.inflating import UnreadableError
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.tables import ERRORS_TABLE
@@ -35,7 +34,6 @@ Task = Callable[[Batches], Batches]
 TOTALS = "_totals"
 BLOCKS = "table_name string, folder string, split_id int, block_no int, rows bigint, payload binary"
 
-_COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _BLOCK_SCHEMA = pa.schema(
     [
         ("table_name", pa.string()),
@@ -178,27 +176,9 @@ def _as_row(split_id: int, number: int, block: Block | SplitTotals, folder: str 
     if isinstance(block, SplitTotals):
         values = [TOTALS, folder, split_id, number, len(block.files), block.to_bytes()]
     else:
-        values = [block.table, folder, split_id, number, block.batch.num_rows, serialize(block.batch)]
+        values = [block.table, folder, split_id, number, block.batch.num_rows, pack(block.batch)]
     columns = [pa.array([value], field.type) for value, field in zip(values, _BLOCK_SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=_BLOCK_SCHEMA)
-
-
-def serialize(batch: pa.RecordBatch) -> bytes:
-    """Make a message of a batch, without its schema.
-
-    With lz4 it is a quarter as long, and Spark's part of the work half as much.
-    """
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=_COMPRESSED) as stream:
-        stream.write_batch(batch)
-        end = sink.tell()
-    return bytes(memoryview(sink.getvalue())[_schema_bytes(batch.schema) : end])
-
-
-@lru_cache(maxsize=512)
-def _schema_bytes(schema: pa.Schema) -> int:
-    """Length of what a stream begins with."""
-    return len(schema.serialize())
 
 
 def tell_briefly(task: Task) -> Task:

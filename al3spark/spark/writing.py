@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark import TaskContext
 
+from al3spark.al3.blocks import plain_rows, unpack
 from al3spark.al3.comments import file_schemas
 from al3spark.al3.dictionary import Dictionary
 from al3spark.al3.tables import JOB_FIELD
@@ -104,7 +105,6 @@ class _TableFile:
         part, attempt = (context.partitionId(), context.taskAttemptId()) if context else (0, 0)
         self.table, self.folder = table, folder
         self._final_name = final_name(table, task.ingest_date, task.job_id, task.chunk, f"{part:05}", folder)
-        self._block_schema = schema.remove(0)  # without job_id
         self._job_id = task.job_id
         self._file: StagedWriter = task.place.stage(self._final_name, task.job_id, task.chunk, attempt)
         self._parquet = begin_parquet(self._file, schema)
@@ -114,7 +114,7 @@ class _TableFile:
         self._sums: Counter[int] = Counter()
 
     def add(self, split_id: int, rows: int, payload: pa.Buffer) -> None:
-        batch = pa.ipc.read_record_batch(payload, self._block_schema)
+        batch = plain_rows(unpack(payload))
         if batch.num_rows != rows:
             raise BatchError(f"a block of split {split_id} lost rows on its way: {batch.num_rows} of {rows}")
         self._rows[split_id] += rows

@@ -15,6 +15,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from al3spark.al3.blocks import plain_rows
 from al3spark.al3.building import Record
 from al3spark.al3.dictionary import Dictionary, load_dictionary
 from al3spark.al3.parsing import SplitParser
@@ -125,7 +126,7 @@ def parse(
     batches: dict[str, list[pa.RecordBatch]] = {}
     for block in blocks:
         block.batch.validate(full=True)
-        batches.setdefault(block.table, []).append(block.batch)
+        batches.setdefault(block.table, []).append(plain_rows(block.batch))
     tables = {table: pa.Table.from_batches(parts) for table, parts in sorted(batches.items())}
     return Parsed(tables, parser.totals())
 

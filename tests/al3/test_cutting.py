@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from al3spark.al3.blocks import plain_rows
 from al3spark.al3.building import Record, Separator, build_file
 from al3spark.al3.composing import Composition
 from al3spark.al3.cutting import Surveyor
@@ -53,7 +54,7 @@ def parse_parts(data: bytes, parts: Sequence[Part], window: int = 1 << 20) -> Pa
         parser = SplitParser(DICTIONARY)
         given_windows = windows(data[part.start : part.end], window)
         for block in (*parser.parse("f0", "f0", Form(), given_windows, part), *parser.flush()):
-            batches.setdefault(block.table, []).append(block.batch)
+            batches.setdefault(block.table, []).append(plain_rows(block.batch))
         totals += parser.totals()
     for each in totals:
         assert each.imbalance == ""

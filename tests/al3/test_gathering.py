@@ -4,10 +4,11 @@ from datetime import date
 import numpy as np
 import pytest
 
+from al3spark.al3.blocks import Block
 from al3spark.al3.building import Record, Separator, build_file, build_record, squeeze, transcode
 from al3spark.al3.dictionary import Dictionary, Element, Layout
 from al3spark.al3.faults import FaultLog
-from al3spark.al3.gathering import BATCH_BYTES, Block, Gatherer
+from al3spark.al3.gathering import BATCH_BYTES, Gatherer
 from al3spark.al3.records import PADDING, Keys, Window
 from al3spark.al3.squeeze import OffsetMap
 from tests.al3.samples import Parsed, parse, windows

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from al3spark.al3.blocks import plain_rows
 from al3spark.al3.dictionary import Dictionary, load_dictionary
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.squeeze import detect_form
@@ -29,7 +30,7 @@ def parse(dictionary: Dictionary) -> Parse:
         blocks = [*parser.parse("sample.al3", "0" * 32, detect_form(data), [data]), *parser.flush()]
         batches: dict[str, list[pa.RecordBatch]] = {}
         for block in blocks:
-            batches.setdefault(block.table, []).append(block.batch)
+            batches.setdefault(block.table, []).append(plain_rows(block.batch))
         tables = {name: pa.Table.from_batches(parts).to_pylist() for name, parts in batches.items()}
         return tables, parser.totals()[0]
 

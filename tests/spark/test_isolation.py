@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from al3spark.al3.archives import Limits
-from al3spark.al3.gathering import Block
+from al3spark.al3.blocks import Block
 from al3spark.errors import BatchError
 from al3spark.spark import isolation
 from al3spark.spark.isolation import parse_isolated

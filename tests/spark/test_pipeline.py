@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from al3spark.al3.archives import Limits
-from al3spark.al3.gathering import Block
+from al3spark.al3.blocks import Block, pack
 from al3spark.al3.tables import UNMAPPED_TABLE, table_schemas
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError, TasksFailedError
@@ -298,7 +298,7 @@ def big_blocks(*_: object) -> Task:
         batch = pa.RecordBatch.from_arrays(
             [columns.get(field.name, pa.nulls(rows, field.type)) for field in schema], schema=schema
         )
-        added = tasks.sum_bytes(pa.py_buffer(tasks.serialize(batch)))
+        added = tasks.sum_bytes(pa.py_buffer(pack(batch)))
         for _ in ids:
             for number in range(BLOCKS):
                 yield tasks._as_row(0, number, Block(UNMAPPED_TABLE, batch))

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from al3spark.al3.blocks import Block, plain_rows, unpack
 from al3spark.al3.building import squeeze
-from al3spark.al3.gathering import Block
 from al3spark.al3.tables import table_schemas
 from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError, StoreError
@@ -119,8 +119,9 @@ def test_a_block_holds_as_many_rows_as_it_says(source: Path) -> None:
     put(source, {"a.al3": al3(1, 2)})
     for row in rows(make_parse(parse_task(source), (split_of(source),))(ids(0))):
         if row["table_name"] != TOTALS:
-            schema = SCHEMAS[str(row["table_name"])]
-            assert pa.ipc.read_record_batch(pa.py_buffer(row["payload"]), schema).num_rows == row["rows"]
+            block = plain_rows(unpack(pa.py_buffer(row["payload"])))
+            assert block.num_rows == row["rows"]
+            assert block.schema == SCHEMAS[str(row["table_name"])]
 
 
 def test_totals_survive_the_way_to_the_driver() -> None:
@@ -136,7 +137,7 @@ def test_validation_keeps_totals_and_the_first_faults_of_each_code(source: Path)
     put(source, {f"{number}.txt": b"no AL3" for number in range(5)} | {"z.al3": b""})
     found = rows(make_validate(parse_task(source), (split_of(source),), 2)(ids(0)))
     assert [row["table_name"] for row in found] == ["errors", TOTALS]
-    kept = pa.ipc.read_record_batch(pa.py_buffer(found[0]["payload"]), SCHEMAS["errors"])
+    kept = unpack(pa.py_buffer(found[0]["payload"]))
     assert kept.column("code").to_pylist() == ["FILE_NOT_AL3", "FILE_NOT_AL3", "FILE_EMPTY"]
     totals = SplitTotals.from_bytes(bytes(found[1]["payload"]))  # type: ignore[call-overload]
     assert sum(file.faults for file in totals.files) == 6
@@ -171,7 +172,7 @@ def test_totals_pass_through_to_the_driver(write_task: WriteTask) -> None:
 def test_blocks_are_gathered_into_row_groups(write_task: WriteTask, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [block("errors", 0, number, [fault(number)]) for number in range(5)]
     payload = blocks[0].column("payload")[0].as_buffer()
-    size = pa.ipc.read_record_batch(payload, SCHEMAS["errors"]).nbytes
+    size = unpack(payload).nbytes
     monkeypatch.setattr(writing, "ROW_GROUP_BYTES", 2 * size)
     (found,) = rows(make_write(write_task)(iter(blocks)))
     file = pq.ParquetFile(Path(write_task.place.uri("x")).parent / str(found["token"]))
