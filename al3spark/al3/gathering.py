@@ -35,7 +35,7 @@ Mask = npt.NDArray[np.bool_]
 BATCH_BYTES = 4 << 20
 _BATCH_ROWS = 8192
 _PENDING_BYTES = 48 << 20
-_STRETCH_BYTES = 1 << 20  # windows of small files are put together until they are so large
+_STRETCH_BYTES = 4 << 20  # windows of small files are put together until they are so large
 _CONTEXTS = 1 << 15  # settled ones: each deal copies them
 _UNMAPPED_BLOCK = block_schema(UNMAPPED_SCHEMA, CONTEXT_COLUMNS)
 

@@ -41,6 +41,7 @@ LOCAL_SETTINGS = {
     # Alone it sets 48 MiB aside for code, which a session with many plans fills; then Java compiles no more.
     # Options of the user, in spark.driver.extraJavaOptions, come behind these and count.
     "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=192m",
+    "spark.shuffle.compress": "false",  # blocks are packed, and pass through no network
     "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
 }
