@@ -223,6 +223,7 @@ class _Run:
         return ChunkRunner(
             self.prepared,
             self.spark,
+            self.cores,
             self.lock,
             self.board,
             self.job_id,

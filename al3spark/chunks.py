@@ -58,6 +58,7 @@ class ChunkRunner:
 
     prepared: Prepared
     spark: SparkSession
+    cores: int
     lock: Lock
     board: StatusBoard
     job_id: str
@@ -88,7 +89,7 @@ class ChunkRunner:
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
                 with watch_tasks(self.spark, self.job_id, len(splits), tell):
-                    result = run_chunk(self.spark, parse, write, splits)
+                    result = run_chunk(self.spark, parse, write, splits, self.cores)
             except TasksFailedError:
                 self.board.check()
                 if parse.isolated:

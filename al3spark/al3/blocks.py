@@ -2,8 +2,8 @@
 
 In: Arrow columns of n rows. Out: record batches, the bytes as which they cross the shuffle, and the rows that
 files hold.
-Promises: a value that repeats from row to row (`file_id`, what the transaction is about) is in a block once,
-as a dictionary, which files and catalogs know nothing of; the bytes of equal blocks are equal.
+Promises: a value that repeats from row to row (`file_id`, what the transaction is about) is in a block once a
+run, in a dictionary, which files and catalogs know nothing of; the bytes of equal blocks are equal.
 Raises: `pa.ArrowException` or OSError for bytes that `pack` did not make.
 """
 
@@ -36,6 +36,12 @@ def block_schema(schema: pa.Schema, context: Iterable[str]) -> pa.Schema:
             for field in schema
         ]
     )
+
+
+def find_runs(numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Give the number of each run of equal ones, and which run each of n >= 1 rows is in. Shape: int64[n]."""
+    begins = np.append(True, numbers[1:] != numbers[:-1])
+    return numbers[begins], np.cumsum(begins) - 1
 
 
 def repeat_values(values: pa.Array, which: npt.NDArray[np.int64]) -> pa.DictionaryArray:

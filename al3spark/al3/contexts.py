@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from al3spark.al3.blocks import repeat_values
+from al3spark.al3.blocks import find_runs, repeat_values
 from al3spark.al3.cells import BLANK, examine
 from al3spark.al3.decoding import DECODERS, DEFAULT_PIVOT
 from al3spark.al3.dictionary import DROP, KEEP, KINDS, Dictionary, Element
@@ -93,7 +93,7 @@ class Contexts:
 
     def columns(self, numbers: Ints, names: tuple[str, ...]) -> list[pa.Array]:
         """Give context columns of a block by the contexts of its rows, all settled. Shape: int64[n]."""
-        met, which = np.unique(numbers, return_inverse=True)
+        met, which = find_runs(numbers)
         at = pa.array(met - self._forgotten, mask=met == NO_CONTEXT)
         return [repeat_values(self._columns[name].take(at), which) for name in names]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from al3spark.al3.blocks import repeat_values
+from al3spark.al3.blocks import find_runs, repeat_values
 from al3spark.al3.cells import BLANK, Cells, Matrix, decode_text
 from al3spark.al3.decoding import numbers, read_integers
 from al3spark.al3.faults import nullable
@@ -49,7 +49,7 @@ def decode_leading(keys: Keys, matrix: Matrix, header_length: int, file_ids: pa.
             invalid.append((name, start, bad))
         return numbers(values.astype(np.int32), pa.int32(), ~fits)
 
-    files, which = np.unique(keys.files, return_inverse=True)
+    files, which = find_runs(keys.files)
     arrays = (
         repeat_values(file_ids.take(pa.array(files)), which),
         pa.array(keys.offsets),

@@ -38,6 +38,10 @@ from al3spark.spark.tasks import (
 from al3spark.spark.writing import STAGED, WriteTask, make_write
 from al3spark.store.staging import StagedFile
 
+LEAST_PART, MOST_PART = 64 << 20, 128 << 20  # 128 MiB of blocks make a file of some 30 MB
+_PART_BYTES = "spark.sql.adaptive.advisoryPartitionSizeInBytes"
+_PACKED = 0.3  # bytes of blocks for one of a file
+
 
 @dataclass(frozen=True, slots=True)
 class StagedTable:
@@ -71,10 +75,19 @@ def add_parts(splits: Sequence[SplitTotals]) -> tuple[FileTotals, ...]:
     return tuple(files.values())
 
 
+def choose_part_bytes(size: int, cores: int) -> int:
+    """Choose how many bytes of blocks a write task takes, for files of `size` bytes together.
+
+    More where each core has enough to do all the same: larger files of tables are better to read.
+    """
+    return max(LEAST_PART, min(MOST_PART, int(size * _PACKED) // (2 * cores)))
+
+
 def run_chunk(
-    spark: SparkSession, parse: ParseTask, write: WriteTask, splits: Sequence[Split]
+    spark: SparkSession, parse: ParseTask, write: WriteTask, splits: Sequence[Split], cores: int = 1
 ) -> ChunkResult:
     """Parse the splits of a chunk and stage its tables. The ids of the splits count from 0 in the chunk."""
+    spark.conf.set(_PART_BYTES, str(choose_part_bytes(sum(split.size for split in splits), cores)))
     blocks = each_number(spark, len(splits), make_parse(parse, tuple(splits), choose_parse(parse)), BLOCKS)
     view = f"al3spark_{uuid.uuid4().hex}"
     blocks.createOrReplaceTempView(view)

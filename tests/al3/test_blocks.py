@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from al3spark.al3.blocks import block_schema, pack, plain_column, plain_rows, repeat_values, unpack
+from al3spark.al3.blocks import block_schema, find_runs, pack, plain_column, plain_rows, repeat_values, unpack
 from al3spark.al3.dictionary import CONTEXT_COLUMNS, load_dictionary
 from al3spark.al3.parsing import SplitParser
 from al3spark.al3.squeeze import Form
@@ -42,6 +44,13 @@ def test_rows_come_out_as_they_went_in(rows: int) -> None:
 
 def test_equal_blocks_have_equal_bytes() -> None:
     assert pack(block(100)) == pack(block(100))
+
+
+@pytest.mark.parametrize("numbers", [[7], [3, 3, 3], [0, 0, 5, 5, 5, 2, 0], [-1, 4, -1]])
+def test_runs_are_found(numbers: list[int]) -> None:
+    values, which = find_runs(np.array(numbers, np.int64))
+    assert values[which].tolist() == numbers
+    assert all(one != other for one, other in pairwise(values.tolist()))
 
 
 def test_a_value_that_repeats_is_there_once() -> None:

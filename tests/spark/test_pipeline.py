@@ -20,7 +20,7 @@ from al3spark.errors import BatchError, TasksFailedError
 from al3spark.sampling import write_sample
 from al3spark.spark import identifying, jobs, pipeline, tasks
 from al3spark.spark.identifying import identify_files
-from al3spark.spark.pipeline import ChunkResult, check_sums, run_chunk, validate_files
+from al3spark.spark.pipeline import ChunkResult, check_sums, choose_part_bytes, run_chunk, validate_files
 from al3spark.spark.session import open_session
 from al3spark.spark.splits import InputFile, Split
 from al3spark.spark.tasks import Batches, ParseTask, SplitTotals, Task
@@ -278,6 +278,14 @@ def test_validation_gives_totals_in_order_and_the_first_faults(session: SparkSes
     )
     assert [split.split_id for split in found] == [0, 1, 2]
     assert sorted(faults.column("file_path").to_pylist()) == [f"{tmp_path}/b.txt", f"{tmp_path}/c.txt"]
+
+
+@pytest.mark.parametrize(
+    ("size", "cores", "mib"), [(0, 2, 64), (800 * MIB, 2, 64), (1200 * MIB, 2, 90), (4096 * MIB, 2, 128)]
+)
+def test_files_are_larger_where_all_cores_have_enough_to_do(size: int, cores: int, mib: int) -> None:
+    assert choose_part_bytes(size, cores) // MIB == mib
+    assert choose_part_bytes(size, 100 * cores) == 64 * MIB
 
 
 # Many blocks
