@@ -29,7 +29,7 @@ from bench_processes import Cost, watch_processes
 
 HELP = "one large group, many groups, small files, one large transaction, one large file"
 
-FILE_BYTES = 64 * MIB  # of a table that justify a file: the advisory size of the shuffle
+FILE_BYTES = 64 * MIB  # of a table, before compression, that justify a file
 _FILES_OF_MANY_GROUPS = 200
 _COLUMNS = (
     ("MB", 9),
