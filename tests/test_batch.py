@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from al3spark.al3.blocks import pack, plain_rows, unpack
 from al3spark.al3.building import Separator, squeeze, transcode
 from al3spark.errors import BatchError, StoreError
 from al3spark.preparing import prepare, preview
@@ -266,7 +267,11 @@ def change_a_value(rows: Batches) -> Batches:
     for row in rows:
         fields = row.to_pylist()
         if fields[0]["table_name"] == "policies":
-            fields[0]["payload"] = fields[0]["payload"].replace(b"P0000001", b"P0000009")
+            policies = plain_rows(unpack(pa.py_buffer(fields[0]["payload"])))
+            at = policies.schema.get_field_index("policy_number")
+            numbers = [number.replace("1", "9") for number in policies["policy_number"].to_pylist()]
+            changed = policies.set_column(at, policies.schema.field(at), pa.array(numbers))
+            fields[0]["payload"] = pack(changed)
         yield pa.RecordBatch.from_pylist(fields, row.schema)
 
 
