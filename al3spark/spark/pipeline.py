@@ -2,8 +2,8 @@
 
 In: splits of one source. Out: staged files that nobody can see yet, and the totals of every file. Promises:
 the rows in the staged files of each table and split are those that the parse counted, and every file's bytes
-and records add up; otherwise BatchError. Nothing of Spark is used but `range`, `mapInArrow`, one SQL hint and
-`collect`, so the same code runs on 3.5 and 4.x, classic and Connect.
+and records add up; otherwise BatchError. Nothing of Spark is used but `range`, `mapInArrow`, one SQL hint,
+one setting and `collect`, so the same code runs on 3.5 and 4.x, classic and Connect.
 """
 
 import json
@@ -25,6 +25,7 @@ from al3spark.al3.totals import FileTotals
 from al3spark.errors import BatchError, SumsError
 from al3spark.spark.isolation import choose_parse
 from al3spark.spark.jobs import collect, each_number
+from al3spark.spark.session import ADVISORY_SIZE
 from al3spark.spark.splits import Split
 from al3spark.spark.tasks import (
     BLOCKS,
@@ -39,7 +40,6 @@ from al3spark.spark.writing import STAGED, WriteTask, make_write
 from al3spark.store.staging import StagedFile
 
 LEAST_PART, MOST_PART = 64 << 20, 128 << 20  # 128 MiB of blocks make a file of some 30 MB
-_PART_BYTES = "spark.sql.adaptive.advisoryPartitionSizeInBytes"
 _PACKED = 0.3  # bytes of blocks for one of a file
 
 
@@ -86,8 +86,11 @@ def choose_part_bytes(size: int, cores: int) -> int:
 def run_chunk(
     spark: SparkSession, parse: ParseTask, write: WriteTask, splits: Sequence[Split], cores: int = 1
 ) -> ChunkResult:
-    """Parse the splits of a chunk and stage its tables. The ids of the splits count from 0 in the chunk."""
-    spark.conf.set(_PART_BYTES, str(choose_part_bytes(sum(split.size for split in splits), cores)))
+    """Parse the splits of a chunk and stage its tables. The ids of the splits count from 0 in the chunk.
+
+    `cores`: how many tasks run side by side. Sets `ADVISORY_SIZE`, which `open_session` puts back.
+    """
+    spark.conf.set(ADVISORY_SIZE, str(choose_part_bytes(sum(split.size for split in splits), cores)))
     blocks = each_number(spark, len(splits), make_parse(parse, tuple(splits), choose_parse(parse)), BLOCKS)
     view = f"al3spark_{uuid.uuid4().hex}"
     blocks.createOrReplaceTempView(view)

@@ -45,13 +45,14 @@ LOCAL_SETTINGS = {
     "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
 }
+ADVISORY_SIZE = "spark.sql.adaptive.advisoryPartitionSizeInBytes"
 # What the job sets wherever it runs: batches of few large rows, adaptive execution to the sizes named here.
 JOB_SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "16",
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.adaptive.coalescePartitions.enabled": "true",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
-    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "64m",
+    ADVISORY_SIZE: "64m",
     "spark.sql.adaptive.optimizeSkewsInRebalancePartitions.enabled": "true",
 }
 

@@ -119,9 +119,9 @@ def test_a_block_holds_as_many_rows_as_it_says(source: Path) -> None:
     put(source, {"a.al3": al3(1, 2)})
     for row in rows(make_parse(parse_task(source), (split_of(source),))(ids(0))):
         if row["table_name"] != TOTALS:
-            block = plain_rows(unpack(pa.py_buffer(row["payload"])))
-            assert block.num_rows == row["rows"]
-            assert block.schema == SCHEMAS[str(row["table_name"])]
+            found = plain_rows(unpack(pa.py_buffer(row["payload"])))
+            assert found.num_rows == row["rows"]
+            assert found.schema == SCHEMAS[str(row["table_name"])]
 
 
 def test_totals_survive_the_way_to_the_driver() -> None:
